@@ -1,0 +1,104 @@
+//! How many connections we hold to one server, and for what.
+//!
+//! A place is taken before a connection is opened and given back when it is gone, so the sum over all purposes
+//! can never exceed the limit. The probe's place is its own: it is never waited for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// What a connection is for; the label of `mysql_conn_exporter_connections`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    Probe,
+    Evidence,
+    Canary,
+    Pool,
+    OnDemand,
+}
+
+impl Purpose {
+    pub const ALL: [Purpose; 5] =
+        [Purpose::Probe, Purpose::Evidence, Purpose::Canary, Purpose::Pool, Purpose::OnDemand];
+
+    pub fn label(self) -> &'static str {
+        match self {
+            Purpose::Probe => "probe",
+            Purpose::Evidence => "evidence",
+            Purpose::Canary => "canary",
+            Purpose::Pool => "pool",
+            Purpose::OnDemand => "on_demand",
+        }
+    }
+}
+
+/// The places of one target.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    limit: u32,
+    held: [AtomicU32; Purpose::ALL.len()],
+    total: AtomicU32,
+}
+
+/// A place in the budget; given back when it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    inner: Arc<Inner>,
+    purpose: Purpose,
+}
+
+impl Budget {
+    /// A budget of `limit` connections, one of which is the probe's.
+    pub fn new(limit: u32) -> Budget {
+        Budget { inner: Arc::new(Inner { limit, held: Default::default(), total: AtomicU32::new(0) }) }
+    }
+
+    pub fn limit(&self) -> u32 {
+        self.inner.limit
+    }
+
+    /// A place, if one is free. One is kept for the probe.
+    pub fn take(&self, purpose: Purpose) -> Option<Place> {
+        let kept_for_the_probe = u32::from(purpose != Purpose::Probe && self.held(Purpose::Probe) == 0);
+        let taken = self.inner.total.try_update(Ordering::AcqRel, Ordering::Acquire, |total| {
+            (total + kept_for_the_probe < self.inner.limit).then_some(total + 1)
+        });
+        taken.ok()?;
+        self.inner.held[purpose as usize].fetch_add(1, Ordering::AcqRel);
+        Some(Place { inner: self.inner.clone(), purpose })
+    }
+
+    /// Connections held for a purpose now.
+    pub fn held(&self, purpose: Purpose) -> u32 {
+        self.inner.held[purpose as usize].load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.inner.held[self.purpose as usize].fetch_sub(1, Ordering::AcqRel);
+        self.inner.total.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_never_exceeded_and_the_probe_always_has_its_place() {
+        let budget = Budget::new(3);
+        let pool: Vec<Place> = std::iter::from_fn(|| budget.take(Purpose::Pool)).collect();
+        assert_eq!(pool.len(), 2);
+        let probe = budget.take(Purpose::Probe).expect("the probe's place is kept");
+        assert!(budget.take(Purpose::Probe).is_none());
+        assert_eq!((budget.held(Purpose::Pool), budget.held(Purpose::Probe)), (2, 1));
+        drop(pool);
+        drop(probe);
+        assert_eq!((budget.held(Purpose::Pool), budget.held(Purpose::Probe)), (0, 0));
+    }
+}

@@ -1,0 +1,1 @@
+//! A new connection, phase by phase.

@@ -1,0 +1,210 @@
+//! The board: what every target's task last said, ready for whoever asks.
+//!
+//! A scrape reads the board and never waits for a database. What was copied from a server carries the moment
+//! after which it is no longer shown, and that is judged when somebody looks: a task that hangs cannot keep old
+//! values alive.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::snapshot::Snapshot;
+use crate::metrics::{Block, BlockBuilder, Kind};
+
+/// Help of `mysql_up`, which is judged here and not kept as an instrument.
+pub const UP_HELP: &str = "Whether any authenticated connection to the target, fresh or kept, answered a query \
+                           within the last two intervals (0 or 1).";
+
+/// All targets, in the order of their names.
+#[derive(Debug)]
+pub struct Board {
+    slots: Vec<Arc<Slot>>,
+}
+
+/// One target's place on the board. Its task writes, everybody reads.
+#[derive(Debug)]
+pub struct Slot {
+    name: String,
+    /// The label `target`; none for the one anonymous target of mysqld_exporter's flags.
+    label: Option<String>,
+    state: Mutex<State>,
+    scraped: watch::Sender<Option<Instant>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    own: Arc<Block>,
+    copied: BTreeMap<&'static str, Copied>,
+    up_until: Option<Instant>,
+    snapshot: Arc<Snapshot>,
+}
+
+/// What a collector copied from the server.
+#[derive(Clone, Debug)]
+struct Copied {
+    block: Arc<Block>,
+    until: Instant,
+}
+
+/// Which part of the board a scrape wants; empty lists mean all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    pub targets: Vec<String>,
+    pub collectors: Vec<String>,
+}
+
+impl Board {
+    pub fn new(slots: Vec<Arc<Slot>>) -> Board {
+        Board { slots }
+    }
+
+    pub fn slots(&self) -> &[Arc<Slot>] {
+        &self.slots
+    }
+
+    /// The blocks of a scrape that arrived now. The targets are told, so that they can be just in time for the next.
+    pub fn scrape(&self, filter: &Filter, now: Instant) -> Vec<Arc<Block>> {
+        let mut blocks = Vec::with_capacity(self.slots.len() * 4);
+        for slot in &self.slots {
+            if filter.targets.is_empty() || filter.targets.contains(&slot.name) {
+                slot.scraped.send_replace(Some(now));
+                slot.blocks(&filter.collectors, now, &mut blocks);
+            }
+        }
+        blocks
+    }
+}
+
+impl Slot {
+    pub fn new(name: &str, label: Option<String>, snapshot: Snapshot) -> Slot {
+        let state = State { snapshot: Arc::new(snapshot), ..State::default() };
+        Slot { name: name.to_owned(), label, state: Mutex::new(state), scraped: watch::Sender::new(None) }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn label(&self) -> Option<&str> {
+        self.label.as_deref()
+    }
+
+    /// When scrapes arrive.
+    pub fn scrapes(&self) -> watch::Receiver<Option<Instant>> {
+        self.scraped.subscribe()
+    }
+
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.state().snapshot.clone()
+    }
+
+    /// `mysql_up`, judged now.
+    pub fn is_up(&self, now: Instant) -> bool {
+        self.state().is_up(now)
+    }
+
+    /// The families of our own, encoded anew.
+    pub fn publish(&self, own: Block, snapshot: Snapshot) {
+        let mut state = self.state();
+        state.own = Arc::new(own);
+        state.snapshot = Arc::new(snapshot);
+    }
+
+    /// Some authenticated connection answered: `mysql_up` is 1 until then.
+    pub fn answered(&self, until: Instant) {
+        let mut state = self.state();
+        state.up_until = state.up_until.max(Some(until));
+    }
+
+    /// What a collector copied; shown until it is too old or the server is down.
+    pub fn copied(&self, collector: &'static str, block: Block, until: Instant) {
+        self.state().copied.insert(collector, Copied { block: Arc::new(block), until });
+    }
+
+    fn blocks(&self, collectors: &[String], now: Instant, out: &mut Vec<Arc<Block>>) {
+        let state = self.state();
+        let up = state.is_up(now);
+        out.push(Arc::new(up_block(self.label(), up)));
+        out.push(state.own.clone());
+        if !up {
+            return;
+        }
+        for (name, copied) in &state.copied {
+            let wanted = collectors.is_empty() || collectors.iter().any(|wanted| wanted == name);
+            if wanted && now <= copied.until {
+                out.push(copied.block.clone());
+            }
+        }
+    }
+
+    /// A reader that panicked leaves nothing half done: every write is one assignment.
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_up(&self, now: Instant) -> bool {
+        self.up_until.is_some_and(|until| now <= until)
+    }
+}
+
+fn up_block(label: Option<&str>, up: bool) -> Block {
+    let mut out = BlockBuilder::new(label);
+    out.single("mysql_up", Kind::Gauge, UP_HELP, f64::from(up));
+    out.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::metrics::{Format, write};
+
+    fn block(label: Option<&str>, name: &str) -> Block {
+        let mut out = BlockBuilder::new(label);
+        out.single(name, Kind::Gauge, "", 1.0);
+        out.finish()
+    }
+
+    fn shown(board: &Board, filter: &Filter, now: Instant) -> Vec<String> {
+        let text = write(&board.scrape(filter, now), Format::Text);
+        text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+    }
+
+    fn board() -> (Board, Instant) {
+        let now = Instant::now();
+        let slots = ["a", "b"].map(|name| Arc::new(Slot::new(name, Some(name.to_owned()), Snapshot::default())));
+        for slot in &slots {
+            slot.publish(block(slot.label(), "own"), Snapshot::default());
+            slot.answered(now + Duration::from_secs(10));
+            slot.copied("x", block(slot.label(), "from_x"), now + Duration::from_secs(5));
+            slot.copied("y", block(slot.label(), "from_y"), now + Duration::from_secs(20));
+        }
+        (Board::new(slots.into()), now)
+    }
+
+    #[test]
+    fn copied_values_vanish_when_they_are_too_old_and_all_of_them_when_the_server_is_down() {
+        let (board, now) = board();
+        let only_a = Filter { targets: vec!["a".to_owned()], collectors: vec![] };
+        let at = |seconds| shown(&board, &only_a, now + Duration::from_secs(seconds));
+        let (x, y, own) = ("from_x{target=\"a\"} 1", "from_y{target=\"a\"} 1", "own{target=\"a\"} 1");
+        assert_eq!(at(5), [x, y, "mysql_up{target=\"a\"} 1", own]);
+        assert_eq!(at(10), [y, "mysql_up{target=\"a\"} 1", own]);
+        assert_eq!(at(11), ["mysql_up{target=\"a\"} 0", own]);
+    }
+
+    #[test]
+    fn a_collector_filter_leaves_our_own_families() {
+        let (board, now) = board();
+        let only_y = Filter { targets: vec!["b".to_owned()], collectors: vec!["y".to_owned()] };
+        assert_eq!(
+            shown(&board, &only_y, now),
+            ["from_y{target=\"b\"} 1", "mysql_up{target=\"b\"} 1", "own{target=\"b\"} 1"]
+        );
+    }
+}

@@ -1,0 +1,42 @@
+//! What is known of one target, for health, the status page and the command line.
+
+use std::time::{Duration, SystemTime};
+
+use crate::mysql::failure::{Failure, Phase};
+use crate::mysql::server::Server;
+
+/// What is known of one target now.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The address as configured.
+    pub address: String,
+    /// Whether `/health/db` depends on it.
+    pub required: bool,
+    pub every: Duration,
+    /// `None` until the first probe has ended.
+    pub probe: Option<ProbeResult>,
+    pub last_success: Option<SystemTime>,
+    pub consecutive_failures: u64,
+    pub server: Option<Server>,
+    /// Connections at the server: in use, and the limit.
+    pub connections: Option<(u64, u64)>,
+    pub collectors: Vec<CollectorResult>,
+}
+
+/// How the last probe ended.
+#[derive(Clone, Debug)]
+pub struct ProbeResult {
+    pub at: SystemTime,
+    pub failure: Option<Failure>,
+    /// Phases that were passed, with their times.
+    pub phases: Vec<(Phase, Duration)>,
+    pub tls_version: Option<String>,
+}
+
+/// How a collector's last run ended.
+#[derive(Clone, Debug)]
+pub struct CollectorResult {
+    pub name: &'static str,
+    pub last_success: Option<SystemTime>,
+    pub error: Option<String>,
+}
