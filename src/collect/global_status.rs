@@ -3,8 +3,9 @@
 //! Each variable is a family of its own, untyped because the server does not say which ones only grow. Some groups
 //! are one family with a label instead; which ones, and under what names, is mysqld_exporter's choice of long ago.
 
+use super::collector::{Ask, Collector, Known};
+use super::help;
 use super::value::{Name, number};
-use super::{Ask, Collector, Known, help};
 use crate::metrics::{BlockBuilder, Family, FamilyId, Kind};
 use crate::mysql::rows::Rows;
 

@@ -3,8 +3,9 @@
 //! Each variable that is a number or a switch is a gauge of its own. A few that are words become the labels of an
 //! information family.
 
+use super::collector::{Ask, Collector, Known};
+use super::help;
 use super::value::{Name, number};
-use super::{Ask, Collector, Known, help};
 use crate::metrics::{BlockBuilder, Family, Kind};
 use crate::mysql::rows::Rows;
 
