@@ -50,3 +50,12 @@ pub(crate) async fn ask(connection: &mut Connection, sql: &str) -> String {
     let rows = connection.query(sql, Instant::now() + PATIENCE).await.expect(sql);
     rows.scalar().unwrap_or("NULL").to_owned()
 }
+
+/// Waits until something is so.
+pub(crate) async fn settled(mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "still not so");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
