@@ -42,7 +42,7 @@ use greeting::Greeting;
 use login::{Client, Denied};
 use packets::{ErrPacket, Trouble, Wire};
 use plugin::Means;
-use stream::Stream;
+use stream::{Channel, Stream};
 
 pub use tls::{SystemRoots, TlsMistake, TlsPolicy};
 
@@ -168,22 +168,25 @@ impl Dialed {
         self.wire.stream().keep_alive()
     }
 
-    /// Answers the greeting: TLS as the policy wants it, then the login.
+    /// Answers the greeting: TLS as the policy wants it, then the login. Waits for the greeting, and records that
+    /// phase, if the caller has not.
     pub async fn login(
         mut self,
         access: &Access,
         deadline: Instant,
         times: &mut PhaseTimes,
     ) -> Result<Connection, Failure> {
-        match timeout_at(deadline, self.greeting()).await {
-            Ok(greeted) => greeted?,
-            Err(_) => return Err(transport::timeout(Phase::Greeting)),
+        if self.greeting.is_none() {
+            let started = Instant::now();
+            let greeted = timeout_at(deadline, self.greeting()).await;
+            greeted.unwrap_or_else(|_| Err(transport::timeout(Phase::Greeting)))?;
+            times.record(Phase::Greeting, started.elapsed());
         }
         let Dialed { local_addr, peer_addr, wire, greeting: Some(greeting), .. } = self else {
             return Err(transport::timeout(Phase::Greeting));
         };
         let offered = greeting.capabilities.contains(CapabilityFlags::CLIENT_SSL);
-        let use_tls = access.tls.applies(offered, wire.stream().is_socket())?;
+        let use_tls = access.tls.applies(offered, wire.stream().channel() == Channel::Socket)?;
         let (mut wire, tls) = match use_tls {
             false => (wire, None),
             true => {
@@ -195,13 +198,14 @@ impl Dialed {
             }
         };
         let started = Instant::now();
-        let private = wire.stream().is_private();
+        let channel = wire.stream().channel();
         let client = Client {
             user: &access.user,
             database: access.database.as_deref(),
-            means: Means { password: access.password.expose(), private, cleartext: access.cleartext },
+            means: Means { password: access.password.expose(), channel, cleartext: access.cleartext },
         };
-        let when = Circumstances { phase: Phase::Auth, flavor: Some(greeting.server.flavor), plain: !private };
+        let when =
+            Circumstances { phase: Phase::Auth, flavor: Some(greeting.server.flavor), plain: !channel.is_private() };
         let plugin = match timeout_at(deadline, login::log_in(&mut wire, &greeting, use_tls, client)).await {
             Ok(Ok(plugin)) => plugin,
             Ok(Err(Denied::Failure(failure))) => return Err(failure),
@@ -209,7 +213,7 @@ impl Dialed {
             Err(_) => return Err(transport::timeout(Phase::Auth)),
         };
         times.record(Phase::Auth, started.elapsed());
-        let deprecate_eof = login::capabilities(&greeting).contains(CapabilityFlags::CLIENT_DEPRECATE_EOF);
+        let deprecate_eof = login::capabilities(&greeting, false).contains(CapabilityFlags::CLIENT_DEPRECATE_EOF);
         let facts = Facts {
             server: greeting.server,
             connection_id: greeting.connection_id,
@@ -223,7 +227,7 @@ impl Dialed {
 }
 
 async fn encrypt(mut wire: Wire, greeting: &Greeting, access: &Access) -> io::Result<Wire> {
-    login::request_tls(&mut wire, greeting).await?;
+    login::request_tls(&mut wire, greeting, access.database.is_some()).await?;
     let host = match &access.endpoint {
         Endpoint::Tcp { host, .. } => host.as_str(),
         Endpoint::Socket(_) => "",
@@ -324,7 +328,7 @@ impl Connection {
         let when = Circumstances {
             phase: Phase::Query,
             flavor: Some(self.facts.server.flavor),
-            plain: !self.wire.stream().is_private(),
+            plain: !self.wire.stream().channel().is_private(),
         };
         answer.map_err(|trouble| failed(trouble, when))
     }

@@ -1,8 +1,12 @@
 //! One test binary: the real servers are started once for all tests in it.
 
-mod daemon;
-mod exposition;
 mod servers;
+mod client;
+mod exposition;
+mod daemon;
 
 mod order;
+mod golden;
+mod login;
+mod reasons;
 mod watched;

@@ -122,7 +122,7 @@ mod tests {
         assert!(not_a_server(b"a\n\"\xff", &malformed("odd")).detail.ends_with(r#""a\n\"\xff""#));
     }
 
-    const MARIADB: &[u8] = b"\x0a5.5.5-10.11.6-MariaDB\0\x07\0\0\0abcdefgh\0\xfe\xf7\x2d\x02\0\xff\x81\x15\0\0\0\0\0\0\x1d\0\0\0ijklmnopqrst\0mysql_native_password\0";
+    const MARIADB: &[u8] = b"\x0a5.5.5-10.11.6-MariaDB\0\x07\0\0\0abcdefgh\0\xfe\xff\x2d\x02\0\xff\x81\x15\0\0\0\0\0\0\x1d\0\0\0ijklmnopqrst\0mysql_native_password\0";
 
     #[test]
     fn a_greeting_is_read() {

@@ -39,25 +39,25 @@ impl From<Failure> for Denied {
     }
 }
 
-/// What we use of what the server can.
-pub(super) fn capabilities(greeting: &Greeting) -> CapabilityFlags {
+/// What we use of what the server can. The request for TLS and the login must say the same.
+pub(super) fn capabilities(greeting: &Greeting, database: bool) -> CapabilityFlags {
     // LOCAL INFILE, several statements at once and compression are left out on purpose.
-    let wanted = CapabilityFlags::CLIENT_LONG_PASSWORD
+    let mut wanted = CapabilityFlags::CLIENT_LONG_PASSWORD
         | CapabilityFlags::CLIENT_LONG_FLAG
         | CapabilityFlags::CLIENT_PROTOCOL_41
         | CapabilityFlags::CLIENT_TRANSACTIONS
         | CapabilityFlags::CLIENT_SECURE_CONNECTION
         | CapabilityFlags::CLIENT_PLUGIN_AUTH
         | CapabilityFlags::CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA
-        | CapabilityFlags::CLIENT_CONNECT_WITH_DB
         | CapabilityFlags::CLIENT_CONNECT_ATTRS
         | CapabilityFlags::CLIENT_DEPRECATE_EOF;
+    wanted.set(CapabilityFlags::CLIENT_CONNECT_WITH_DB, database);
     greeting.capabilities & wanted
 }
 
 /// Announces TLS. The handshake follows at once.
-pub(super) async fn request_tls(wire: &mut Wire, greeting: &Greeting) -> io::Result<()> {
-    let capabilities = capabilities(greeting) | CapabilityFlags::CLIENT_SSL;
+pub(super) async fn request_tls(wire: &mut Wire, greeting: &Greeting, database: bool) -> io::Result<()> {
+    let capabilities = capabilities(greeting, database) | CapabilityFlags::CLIENT_SSL;
     let mut packet = Vec::new();
     SslRequest::new(capabilities, MAX_PACKET, UTF8MB4).serialize(&mut packet);
     wire.write(&packet).await
@@ -128,7 +128,7 @@ fn opening(greeting: &Greeting) -> Plugin {
 }
 
 fn response(greeting: &Greeting, tls: bool, client: Client<'_>, exchange: &mut Exchange<'_>) -> Vec<u8> {
-    let mut capabilities = capabilities(greeting);
+    let mut capabilities = capabilities(greeting, client.database.is_some());
     capabilities.set(CapabilityFlags::CLIENT_SSL, tls);
     let named = capabilities.contains(CapabilityFlags::CLIENT_PLUGIN_AUTH);
     let attributes = capabilities.contains(CapabilityFlags::CLIENT_CONNECT_ATTRS);

@@ -12,6 +12,7 @@ use super::super::failure::{Failure, Phase, Reason};
 use super::super::transport;
 use super::packets::malformed;
 use super::rsa;
+use super::stream::Channel;
 
 /// The plugins that we can serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub(super) enum Plugin {
     /// SHA-256 of challenge and password. If the server does not remember the account ("full"), the password itself:
     /// as it is on a private channel, else under the server's RSA key.
     CachingSha2,
-    /// The password itself, like the full way of caching_sha2_password.
+    /// The password itself over TLS, else under the server's RSA key, even on a unix socket.
     Sha256,
     /// A signature of the challenge by a key made from the password.
     Ed25519,
@@ -35,8 +36,7 @@ pub(super) enum Plugin {
 #[derive(Clone, Copy)]
 pub(super) struct Means<'a> {
     pub(super) password: &'a str,
-    /// Nobody on the way can read what we send.
-    pub(super) private: bool,
+    pub(super) channel: Channel,
     /// `mysql_clear_password` is allowed there.
     pub(super) cleartext: bool,
 }
@@ -105,7 +105,7 @@ impl<'a> Exchange<'a> {
             Plugin::Native => scramble_native(&self.nonce, password).map_or_else(Vec::new, Vec::from),
             Plugin::CachingSha2 => scramble_sha256(&self.nonce, password).map_or_else(|| vec![0], Vec::from),
             Plugin::Sha256 if password.is_empty() => vec![0],
-            Plugin::Sha256 if self.means.private => self.in_clear(),
+            Plugin::Sha256 if self.means.channel == Channel::Tls => self.in_clear(),
             Plugin::Sha256 => {
                 self.key_asked = true;
                 vec![SHA256_ASK_KEY]
@@ -121,7 +121,7 @@ impl<'a> Exchange<'a> {
     pub(super) async fn answer(&mut self, data: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
         match self.plugin {
             Plugin::CachingSha2 if data == [SHA2_FAST_OK] => Ok(None),
-            Plugin::CachingSha2 if data == [SHA2_FULL] && self.means.private => Ok(Some(self.in_clear())),
+            Plugin::CachingSha2 if data == [SHA2_FULL] && self.means.channel.is_private() => Ok(Some(self.in_clear())),
             Plugin::CachingSha2 if data == [SHA2_FULL] => {
                 self.key_asked = true;
                 Ok(Some(vec![SHA2_ASK_KEY]))
@@ -175,7 +175,7 @@ const PARSEC_FACTOR: u8 = 10;
 
 fn allowed_in_clear(means: Means<'_>) -> Result<(), Failure> {
     let failure = refusal("the account uses mysql_clear_password, which sends the password as it is".into());
-    match (means.private, means.cleartext) {
+    match (means.channel.is_private(), means.cleartext) {
         (true, true) => Ok(()),
         (false, _) => {
             Err(failure.with_hint("it is only sent over TLS or a unix socket, and this connection is neither"))

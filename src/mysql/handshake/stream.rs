@@ -11,6 +11,21 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
+/// What the stream goes over, which decides who could read it on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Channel {
+    Plain,
+    Socket,
+    Tls,
+}
+
+impl Channel {
+    /// Nobody on the way can read what is sent.
+    pub(super) fn is_private(self) -> bool {
+        self != Channel::Plain
+    }
+}
+
 /// A connected stream.
 #[derive(Debug)]
 pub(super) enum Stream {
@@ -20,13 +35,12 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// Nobody on the way can read what is written.
-    pub(super) fn is_private(&self) -> bool {
-        !matches!(self, Stream::Tcp(_))
-    }
-
-    pub(super) fn is_socket(&self) -> bool {
-        matches!(self, Stream::Unix(_))
+    pub(super) fn channel(&self) -> Channel {
+        match self {
+            Stream::Tcp(_) => Channel::Plain,
+            Stream::Unix(_) => Channel::Socket,
+            Stream::Tls(_) => Channel::Tls,
+        }
     }
 
     pub(super) fn local_addr(&self) -> Option<SocketAddr> {
