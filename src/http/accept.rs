@@ -74,7 +74,7 @@ pub async fn serve(listeners: Vec<Listener>, state: Arc<State>, limits: Limits, 
     connections.close(limits.grace).await;
 }
 
-async fn run(
+pub(super) async fn run(
     mut accept: impl FnMut(&mut Context<'_>) -> Poll<io::Result<TcpStream>>,
     state: Arc<State>,
     limits: Limits,
@@ -115,7 +115,7 @@ fn of_one_connection(error: &io::Error) -> bool {
 }
 
 /// The connections of now. It owns their tasks.
-struct Connections {
+pub(super) struct Connections {
     tasks: JoinSet<()>,
     lives: HashMap<Id, Arc<Life>>,
     state: Arc<State>,

@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use super::*;
+use crate::http::families::FAMILIES;
 use crate::http::handler::PATHS;
 use crate::mysql::failure::{Phase, Reason};
 
@@ -121,7 +122,7 @@ async fn every_declared_family_of_the_process_is_shown() {
     let site = Site::start(Limits::default());
     site.get("/health").await;
     let answer = site.get("/metrics").await;
-    for family in crate::http::FAMILIES {
+    for family in FAMILIES {
         let head = format!("# TYPE {} {}\n", family.name, family.kind.label());
         assert!(answer.text().contains(&head), "{head}");
     }
