@@ -6,22 +6,21 @@
 //! configuration alone; what it cannot know (`Judges`) it is told.
 
 pub mod secret;
-
-mod annotated;
-mod document;
-mod environment;
-mod flags;
-mod layer;
-mod load;
-mod located;
-mod merge;
-mod mistakes;
-mod origin;
-mod rules;
 mod settings;
+mod origin;
 mod shape;
-mod show;
 mod value;
+mod mistakes;
+mod located;
+mod layer;
+mod environment;
+mod document;
+mod flags;
+mod merge;
+mod rules;
+mod load;
+mod show;
+mod annotated;
 
 pub use annotated::{exporter_yaml, settings_markdown};
 pub use flags::Flag;

@@ -5,8 +5,8 @@
 //!
 //! `bind` first, so that a port that is taken ends the program before anything else has started; then `serve`.
 
-pub mod families;
 mod handler;
+pub mod families;
 mod process;
 mod listen;
 mod state;

@@ -4,6 +4,7 @@ mod servers;
 mod client;
 mod exposition;
 mod daemon;
+mod incumbent;
 
 mod order;
 mod golden;

@@ -39,7 +39,7 @@ fn a_breach_is_found() {
         module(&["b", "c"], "use super::super::a::x;"),
     ]);
     let found: Vec<String> = modules.values().flat_map(|module| breaches(module, &modules)).collect();
-    assert_eq!(found, ["a/x: `a::y` is listed below it", "a/x: `a` is its root file", "a/x: `b` is listed below it"]);
+    assert_eq!(found, ["a/x: `b` is listed below it", "a/x: `a::y` is listed below it", "a/x: `a` is its root file"]);
 }
 
 fn breaches(module: &Module, modules: &BTreeMap<Vec<String>, Module>) -> Vec<String> {
@@ -89,7 +89,11 @@ fn named_modules(module: &Module, modules: &BTreeMap<Vec<String>, Module>) -> Ve
 /// The paths that a use tree stands for: `a::{b, c::d}` is `a::b` and `a::c::d`.
 fn paths(text: &str) -> Vec<Vec<String>> {
     let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(text.len());
-    let trunk: Vec<String> = text[..end].split("::").filter(|part| !part.is_empty()).map(str::to_owned).collect();
+    let mut trunk: Vec<String> = text[..end].split("::").filter(|part| !part.is_empty()).map(str::to_owned).collect();
+    // Macros stand at the root whatever file declares them.
+    if text[end..].starts_with('!') {
+        trunk.pop();
+    }
     if !(text[end..].starts_with('{') && text[..end].ends_with("::")) {
         return vec![trunk];
     }
