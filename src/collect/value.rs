@@ -94,7 +94,7 @@ fn unix_time(year: u64, month: u64, day: u64, time: &str) -> Option<f64> {
 fn days_in(year: u64, month: u64) -> Option<u64> {
     match month {
         4 | 6 | 9 | 11 => Some(30),
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => Some(29),
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => Some(29),
         2 => Some(28),
         1..=12 => Some(31),
         _ => None,

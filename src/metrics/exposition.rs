@@ -213,7 +213,9 @@ mod tests {
         let mut out = BlockBuilder::new(None);
         out.single("queries", Kind::Counter, "", 1.0);
         let block = Arc::new(out.finish());
-        assert!(write(&[block.clone()], Format::OpenMetrics).contains("# TYPE queries unknown\nqueries 1\n"));
+        assert!(
+            write(std::slice::from_ref(&block), Format::OpenMetrics).contains("# TYPE queries unknown\nqueries 1\n")
+        );
         assert!(write(&[block], Format::Text).contains("# TYPE queries counter\nqueries 1\n"));
     }
 
@@ -224,7 +226,7 @@ mod tests {
         out.histogram(family, &[], [("1", 2)], 3, 4.0);
         let block = Arc::new(out.finish());
         assert_eq!(
-            write(&[block.clone()], Format::Text),
+            write(std::slice::from_ref(&block), Format::Text),
             "# HELP age_bucket ages\n# TYPE age_bucket untyped\nage_bucket{le=\"1\"} 2\nage_bucket{le=\"+Inf\"} 3\n\
              # HELP age_gcount ages\n# TYPE age_gcount untyped\nage_gcount 3\n\
              # HELP age_gsum ages\n# TYPE age_gsum untyped\nage_gsum 4\n"

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Exposition {
-    pub(crate) text: String,
     /// Value by series, `name{label="value"}` as it stands.
     pub(crate) series: BTreeMap<String, f64>,
     /// Type by family.
@@ -15,7 +14,7 @@ pub(crate) struct Exposition {
 impl Exposition {
     /// Reads text 0.0.4 or OpenMetrics; panics on what a scraper would refuse.
     pub(crate) fn parse(text: &str) -> Exposition {
-        let mut seen = Exposition { text: text.to_owned(), ..Exposition::default() };
+        let mut seen = Exposition::default();
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("# TYPE ") {
                 let (name, kind) = rest.split_once(' ').expect("a type line has a type");
