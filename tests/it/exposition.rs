@@ -1,6 +1,6 @@
 //! A scrape, read back: strict where Prometheus is strict.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Exposition {
@@ -55,9 +55,5 @@ impl Exposition {
     pub(crate) fn starting_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
         let all = self.series.iter().filter(move |(series, _)| series.starts_with(prefix));
         all.map(|(series, value)| (series.as_str(), *value))
-    }
-
-    pub(crate) fn names(&self) -> BTreeSet<&str> {
-        self.series.keys().map(|series| series.split('{').next().unwrap_or_default()).collect()
     }
 }

@@ -1,5 +1,7 @@
 //! One test binary: the real servers are started once for all tests in it.
 
+#![allow(clippy::print_stdout, reason = "tests say what they measured")]
+
 mod servers;
 mod client;
 mod exposition;
