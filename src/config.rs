@@ -7,21 +7,31 @@
 
 pub mod secret;
 
-mod annotated;
+mod shape;
+
+mod origin;
+mod mistakes;
+
+mod settings;
+mod value;
+
+mod syntax;
+mod located;
+
+mod layer;
 mod document;
 mod environment;
 mod flags;
-mod layer;
-mod load;
-mod located;
+
 mod merge;
-mod mistakes;
-mod origin;
 mod rules;
-mod settings;
-mod shape;
+mod load;
+
 mod show;
-mod value;
+mod annotated;
+
+#[cfg(test)]
+mod tests;
 
 pub use annotated::{exporter_yaml, settings_markdown};
 pub use flags::Flag;
