@@ -9,6 +9,7 @@ mod daemon;
 mod incumbent;
 
 mod order;
+mod config;
 mod golden;
 mod login;
 mod reasons;
