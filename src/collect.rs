@@ -7,17 +7,15 @@
 //! What mysqld_exporter collects keeps its names, types, labels and values here. `value` has the rules by which text
 //! becomes a number, `help` the words for the variables that people look at when connections fail.
 
+mod collector;
 mod value;
 mod help;
 pub mod global_status;
 pub mod global_variables;
 
-use std::borrow::Cow;
+use crate::metrics::Family;
 
-use crate::metrics::{BlockBuilder, Family};
-use crate::mysql::rows::Rows;
-use crate::mysql::server::Server;
-
+pub use collector::{Ask, Collector, Known, Why};
 pub use value::value;
 
 /// Every collector, in the order of the README.
@@ -26,61 +24,9 @@ pub static COLLECTORS: &[Collector] = &[global_status::COLLECTOR, global_variabl
 /// Families whose names are known before a server has answered.
 pub static FAMILIES: &[&[&Family]] = &[global_status::FAMILIES, global_variables::FAMILIES];
 
-/// One thing that the server can be asked.
-#[derive(Clone, Copy, Debug)]
-pub struct Collector {
-    /// As in the flag `--collect.global_status` and the label value `collect.global_status`.
-    pub name: &'static str,
-    /// One line for `--help` and the README.
-    pub summary: &'static str,
-    pub default_on: bool,
-    pub ask: fn(&Known) -> Ask,
-    pub read: fn(&Rows, &Known, &mut BlockBuilder),
-}
-
-impl Collector {
-    /// The collector of that name, as typed in `collect[]`, a flag or the configuration.
-    pub fn named(name: &str) -> Option<&'static Collector> {
-        COLLECTORS.iter().find(|collector| collector.name == name)
-    }
-}
-
-/// What is known of a server before it is asked.
-#[derive(Clone, Copy, Debug)]
-pub struct Known<'a> {
-    pub server: &'a Server,
-}
-
-/// What to ask, if anything.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ask {
-    Sql(Cow<'static, str>),
-    /// This server cannot serve it. That is no failure: `mysql_conn_feature_supported` says why.
-    Skip {
-        feature: &'static str,
-        why: Why,
-    },
-}
-
-/// Why a server cannot serve a feature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Why {
-    Version,
-    Grant,
-    Off,
-    AuthPlugin,
-}
-
-impl Why {
-    /// The label value; a feature that is served has an empty one.
-    pub fn label(self) -> &'static str {
-        match self {
-            Why::Version => "version",
-            Why::Grant => "grant",
-            Why::Off => "off",
-            Why::AuthPlugin => "auth_plugin",
-        }
-    }
+/// The collector of that name, as typed in `collect[]`, a flag or the configuration.
+pub fn named(name: &str) -> Option<&'static Collector> {
+    COLLECTORS.iter().find(|collector| collector.name == name)
 }
 
 #[cfg(test)]
@@ -88,16 +34,17 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::mysql::server::Server;
 
     #[test]
     fn every_collector_is_found_by_its_name_and_has_a_line_of_help() {
         let mut names = HashSet::new();
         for collector in COLLECTORS {
             assert!(names.insert(collector.name), "{} comes twice", collector.name);
-            assert_eq!(Collector::named(collector.name).map(|found| found.name), Some(collector.name));
+            assert_eq!(named(collector.name).map(|found| found.name), Some(collector.name));
             assert!(!collector.summary.is_empty() && !collector.summary.contains('\n'));
         }
-        assert!(Collector::named("global").is_none());
+        assert!(named("global").is_none());
     }
 
     #[test]
@@ -105,7 +52,7 @@ mod tests {
         for version in ["5.5.62", "5.5.5-10.1.48-MariaDB", "11.8.9-MariaDB", "9.7.4"] {
             let server = Server::from_version(version);
             for name in ["global_status", "global_variables"] {
-                let collector = Collector::named(name).unwrap();
+                let collector = named(name).unwrap();
                 assert!(collector.default_on);
                 assert!(matches!((collector.ask)(&Known { server: &server }), Ask::Sql(_)));
             }
