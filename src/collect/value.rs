@@ -139,13 +139,14 @@ impl Name {
     /// Lower case, with `_` for every character that a metric's name cannot have.
     pub(super) fn set(&mut self, variable: &str) {
         self.text.truncate(self.prefix);
-        self.text.extend(
-            variable.chars().map(
-                |character| {
-                    if character.is_ascii_alphanumeric() { character.to_ascii_lowercase() } else { '_' }
-                },
-            ),
-        );
+        let unsafe_byte = |byte: u8| !(byte.is_ascii_alphanumeric() | (byte == b'_'));
+        // To the end in any case, so that the compiler takes sixteen bytes at once.
+        if variable.bytes().fold(0, |found, byte| found | u8::from(unsafe_byte(byte))) == 0 {
+            self.text.push_str(variable);
+        } else {
+            self.text.extend(variable.chars().map(|it| if it.is_ascii_alphanumeric() { it } else { '_' }));
+        }
+        self.text[self.prefix..].make_ascii_lowercase();
     }
 
     pub(super) fn metric(&self) -> &str {

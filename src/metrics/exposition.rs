@@ -3,7 +3,7 @@
 //! Prometheus refuses a scrape in which a family's lines are not together, so the blocks of many targets are
 //! merged, not concatenated. Both formats hold the same series under the same names.
 
-use super::block::{Block, BlockFamily};
+use super::block::{Block, BlockFamily, plain};
 use super::declare::Kind;
 
 /// The two formats that are spoken.
@@ -145,6 +145,19 @@ fn write_head(out: &mut String, name: &str, help: &str, kind: &str, format: Form
     out.push_str("# HELP ");
     out.push_str(name);
     out.push(' ');
+    push_help(out, help, format);
+    out.push_str("\n# TYPE ");
+    out.push_str(name);
+    out.push(' ');
+    out.push_str(kind);
+    out.push('\n');
+}
+
+fn push_help(out: &mut String, help: &str, format: Format) {
+    if plain(help) {
+        out.push_str(help);
+        return;
+    }
     for character in help.chars() {
         match character {
             '\\' => out.push_str("\\\\"),
@@ -153,11 +166,6 @@ fn write_head(out: &mut String, name: &str, help: &str, kind: &str, format: Form
             other => out.push(other),
         }
     }
-    out.push_str("\n# TYPE ");
-    out.push_str(name);
-    out.push(' ');
-    out.push_str(kind);
-    out.push('\n');
 }
 
 #[cfg(test)]
