@@ -4,6 +4,7 @@
 
 mod servers;
 mod client;
+mod scripted;
 mod exposition;
 mod daemon;
 mod incumbent;
@@ -13,4 +14,6 @@ mod config;
 mod golden;
 mod login;
 mod reasons;
+mod wire;
+mod encrypted;
 mod watched;
