@@ -171,6 +171,26 @@ impl Server {
         self.query_one(sum).await.parse().expect("a sum of counters")
     }
 
+    /// Takes every connection that an ordinary account can get; dropping what comes back frees them.
+    pub(crate) async fn fill(&self) -> Vec<Conn> {
+        let mut taken = Vec::new();
+        loop {
+            let options = OptsBuilder::default()
+                .prefer_socket(false)
+                .ip_or_hostname("127.0.0.1")
+                .tcp_port(self.port)
+                .user(Some("goneaway"))
+                .pass(Some("goneaway"))
+                .max_allowed_packet(Some(16 << 20))
+                .wait_timeout(Some(600));
+            match tokio::time::timeout(PATIENCE, Conn::new(options)).await {
+                Ok(Ok(conn)) => taken.push(conn),
+                Ok(Err(mysql_async::Error::Server(error))) if error.code == 1040 => return taken,
+                other => panic!("{} refuses otherwise: {other:?}", self.kind.name()),
+            }
+        }
+    }
+
     /// The id of the process. Panics when the server is down.
     pub(crate) fn pid(&self) -> u32 {
         self.child().as_ref().expect("the server is running").id()
