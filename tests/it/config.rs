@@ -3,39 +3,27 @@
 //! `UPDATE=1` writes the expected texts and documents anew; read the difference before keeping it. A line
 //! `# with NAME=VALUE` in a wrong file adds an environment variable, `# with --flag=value` a flag.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
-use goneaway::cli::config::check;
-use goneaway::config::{self, Flag, Loaded, Mistakes, Sources};
+use goneaway::config::{self, Sources};
 
 /// Where the tests run: at the top of the repository, so that paths in messages are the same everywhere.
 const FOLDER: &str = "tests/config";
 
-fn load(file: &Path) -> Result<Loaded, Mistakes> {
-    let mut sources = Sources { file: Some(file.to_owned()), ..Sources::default() };
+/// What the program says to this configuration, in nothing but its own environment.
+fn check(file: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_goneaway"));
+    command.env_clear().args(["config", "check", "--config.file"]).arg(file);
     let text = String::from_utf8_lossy(&fs::read(file).expect("it was listed")).into_owned();
     for with in text.lines().filter_map(|line| line.strip_prefix("# with ")) {
-        let (name, value) = with.split_once('=').expect("`# with NAME=VALUE`");
-        if !name.starts_with("--") {
-            sources.env.push((OsString::from(name), OsString::from(value)));
-        } else if let Some(flag) = sources.flags.iter_mut().find(|flag| flag.name == name) {
-            flag.values.push(value.to_owned());
-        } else {
-            sources.flags.push(Flag::new(name, setting(name), [value]));
-        }
+        match with.split_once('=') {
+            Some((name, value)) if !name.starts_with("--") => command.env(name, value),
+            _ => command.arg(with),
+        };
     }
-    config::load(&sources)
-}
-
-fn setting(flag: &str) -> &'static str {
-    match flag {
-        "--log.level" => "log.level",
-        "--web.telemetry-path" => "web.telemetry_path",
-        "--web.listen-address" => "web.listen_addresses",
-        other => panic!("no flag {other}"),
-    }
+    command.output().expect("the program was built for this test")
 }
 
 fn update() -> bool {
@@ -65,10 +53,10 @@ fn each_wrong_configuration_has_its_exact_message() {
     assert!(files.len() >= 20, "only {} wrong configurations", files.len());
     let mut failed = Vec::new();
     for file in files {
-        let mut out = Vec::new();
-        let code = check(&load(&file), &mut out).expect("a vector takes everything");
-        let out = String::from_utf8(out).expect("messages are text");
-        assert_eq!(code, 3, "{}: {out}", file.display());
+        let output = check(&file);
+        let out = String::from_utf8(output.stderr).expect("messages are text");
+        assert_eq!(output.status.code(), Some(3), "{}: {out}", file.display());
+        assert!(output.stdout.is_empty(), "{}", file.display());
         assert!(!out.contains("hunter"), "{} shows a secret: {out}", file.display());
         failed.extend(differs(&file.with_extension("expected"), &out));
     }
@@ -83,14 +71,16 @@ fn the_shipped_configuration_is_the_one_of_the_settings() {
 
 #[test]
 fn the_shipped_configuration_runs_as_it_is() {
-    let loaded = load(Path::new("exporter.yaml")).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let file = Path::new("exporter.yaml");
+    let loaded = config::load(&Sources { file: Some(file.to_owned()), ..Sources::default() })
+        .unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert_eq!(loaded.warnings, [""; 0]);
     assert_eq!(loaded.config.web.listen_addresses, [":10306"]);
     let local = &loaded.config.targets["local"];
     assert_eq!((local.address.as_str(), local.user.as_str()), ("127.0.0.1:3306", "goneaway"));
-    let mut out = Vec::new();
-    assert_eq!(check(&Ok(loaded), &mut out).expect("a vector takes everything"), 0);
-    assert_eq!(String::from_utf8_lossy(&out), "exporter.yaml: good, 1 target\n");
+    let output = check(file);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "exporter.yaml: good, 1 target\n");
 }
 
 /// What a reader does first: takes the `#` away.
