@@ -1,12 +1,15 @@
 //! One server's far end: words and wire.
 //!
 //! `handshake` is a new connection, phase by phase, for whoever wants to know how connecting goes. `session` is a
-//! kept connection for whoever wants answers. Both fail with a `Failure`.
+//! kept connection for whoever wants answers. Both fail with a `Failure`; `errno` and `transport` make one of what a
+//! server, the system or the TLS library says.
 
-pub mod budget;
-pub mod endpoint;
-pub mod failure;
-pub mod handshake;
-pub mod rows;
 pub mod server;
+pub mod rows;
+pub mod endpoint;
+pub mod budget;
+pub mod failure;
+pub mod errno;
+pub mod transport;
+pub mod handshake;
 pub mod session;

@@ -1,41 +1,44 @@
-//! `goneaway config check` and `goneaway config show`.
+//! `config check` and `config show`.
 
 use std::io::{self, Write};
 
+use super::exit::{Exit, complain};
 use crate::config::{self, Loaded, Mistakes};
+use crate::watch::target;
 
-/// The exit code for a configuration that cannot be used.
-const WRONG: u8 = 3;
-
-/// Says whether the configuration is good, or everything that is wrong with it. Answers the exit code.
-pub fn check(loaded: &Result<Loaded, Mistakes>, out: &mut impl Write) -> io::Result<u8> {
-    match loaded {
-        Ok(loaded) => {
-            let subject = match &loaded.file {
-                Some(file) => file.strip_prefix("./").unwrap_or(file).display().to_string(),
-                None => "the environment".to_owned(),
-            };
-            let targets = loaded.config.targets.len();
-            let s = if targets == 1 { "" } else { "s" };
-            writeln!(out, "{subject}: good, {targets} target{s}")?;
-            loaded.warnings.iter().try_for_each(|warning| writeln!(out, "warning: {warning}"))?;
-            Ok(0)
-        }
-        Err(mistakes) => {
-            writeln!(out, "{mistakes}")?;
-            Ok(WRONG)
-        }
+/// Says whether the configuration is good, or everything that is wrong with it: files of certificates are opened too.
+pub(super) fn check(loaded: &Result<Loaded, Mistakes>, out: &mut impl Write) -> Exit {
+    match loaded.as_ref().map(|loaded| (loaded, target::lower(loaded))) {
+        Ok((loaded, Ok(targets))) => written(good(loaded, targets.len(), out)),
+        Ok((_, Err(mistakes))) => complain(&mistakes),
+        Err(mistakes) => complain(mistakes),
     }
 }
 
 /// Prints the configuration in effect, secrets hidden and each value with its origin, or everything that is wrong.
-/// Answers the exit code.
-pub fn show(loaded: &Result<Loaded, Mistakes>, out: &mut impl Write) -> io::Result<u8> {
+pub(super) fn show(loaded: &Result<Loaded, Mistakes>, out: &mut impl Write) -> Exit {
     match loaded {
-        Ok(good) => {
-            out.write_all(config::show(good).as_bytes())?;
-            Ok(0)
+        Ok(good) => written(out.write_all(config::show(good).as_bytes())),
+        Err(mistakes) => complain(mistakes),
+    }
+}
+
+fn good(loaded: &Loaded, targets: usize, out: &mut impl Write) -> io::Result<()> {
+    let subject = match &loaded.file {
+        Some(file) => file.strip_prefix("./").unwrap_or(file).display().to_string(),
+        None => "the environment".to_owned(),
+    };
+    let s = if targets == 1 { "" } else { "s" };
+    writeln!(out, "{subject}: good, {targets} target{s}")?;
+    loaded.warnings.iter().try_for_each(|warning| writeln!(out, "warning: {warning}"))
+}
+
+/// A reader that went away (`| head`) has seen enough.
+fn written(result: io::Result<()>) -> Exit {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            complain(&format!("error: cannot write\n  cause: {error}"))
         }
-        Err(_) => check(loaded, out),
+        _ => Exit::Good,
     }
 }
