@@ -1,7 +1,10 @@
 //! One test binary: the real servers are started once for all tests in it.
 
+#![allow(clippy::print_stdout, reason = "tests say what they measured")]
+
 mod servers;
 mod client;
+mod scripted;
 mod exposition;
 mod daemon;
 mod incumbent;
@@ -11,4 +14,6 @@ mod config;
 mod golden;
 mod login;
 mod reasons;
+mod wire;
+mod encrypted;
 mod watched;
