@@ -1,9 +1,138 @@
-//! The commands.
+//! The commands, one file each.
+
+mod exit;
+mod output;
+mod telemetry;
+mod shutdown;
+mod catalogue;
+mod config;
+mod serve;
+mod check;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::{Args, Parser, Subcommand};
+
+use self::exit::{Exit, complain};
+use self::output::{CatalogueOutput, Output};
+use crate::config::{Flag, Loaded, Mistakes, SEARCHED, Sources};
+use crate::watch::target;
+
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (rustc ", env!("GONEAWAY_RUSTC"), ")");
+
+/// Watches MySQL and MariaDB servers as an application does, and tells Prometheus whether clients can connect and
+/// why connections were lost.
+#[derive(Debug, Parser)]
+#[command(name = "goneaway", version, long_version = VERSION, args_override_self = true)]
+struct Arguments {
+    #[command(flatten)]
+    flags: Flags,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+struct Flags {
+    /// The configuration file [default: ./exporter.yaml, else /etc/goneaway/exporter.yaml]
+    #[arg(long = "config.file", value_name = "FILE", global = true)]
+    config_file: Option<PathBuf>,
+    /// Address to listen on, as `:10306` or `127.0.0.1:10306`; may be repeated
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", global = true)]
+    web_listen_address: Vec<String>,
+    /// Path of the metrics
+    #[arg(long = "web.telemetry-path", value_name = "PATH", global = true)]
+    web_telemetry_path: Option<String>,
+    /// Least severity that is logged: error, warn, info, debug
+    #[arg(long = "log.level", value_name = "LEVEL", global = true)]
+    log_level: Option<String>,
+    /// How log lines are written: logfmt, json
+    #[arg(long = "log.format", value_name = "FORMAT", global = true)]
+    log_format: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon (the default)
+    Serve,
+    /// Connect once to each target, phase by phase, and say how it went
+    Check {
+        /// Targets by name; none means all
+        targets: Vec<String>,
+        /// How to report
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Show or check the configuration
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// List every metric of our own
+    Metrics {
+        /// How to list them
+        #[arg(long, value_enum, default_value_t)]
+        output: CatalogueOutput,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Say every mistake with its place
+    Check,
+    /// Print the effective configuration, secrets hidden
+    Show,
+}
+
 /// Runs the program.
-pub fn run(_arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    ExitCode::SUCCESS
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version go to stdout and are good; a closed pipe is nobody's mistake.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Good.into() };
+        }
+    };
+    let loaded = || crate::config::load(&arguments.flags.sources());
+    let exit = match &arguments.command {
+        None | Some(Command::Serve) => with(loaded(), serve::serve),
+        Some(Command::Check { targets, output }) => with(loaded(), |loaded| check::check(loaded, targets, *output)),
+        Some(Command::Config { command: ConfigCommand::Check }) => config::check(&loaded(), &mut std::io::stdout()),
+        Some(Command::Config { command: ConfigCommand::Show }) => config::show(&loaded(), &mut std::io::stdout()),
+        Some(Command::Metrics { output }) => catalogue::print(*output, &mut std::io::stdout()),
+    };
+    exit.into()
+}
+
+/// Goes on with a good configuration, or says what is wrong with it.
+fn with(loaded: Result<Loaded, Mistakes>, then: impl FnOnce(Loaded) -> Exit) -> Exit {
+    match loaded {
+        Ok(loaded) => then(loaded),
+        Err(mistakes) => complain(&mistakes),
+    }
+}
+
+impl Flags {
+    fn sources(&self) -> Sources {
+        let mut flags = Vec::new();
+        let mut flag = |name: &'static str, path: &'static str, values: &[String]| {
+            if !values.is_empty() {
+                flags.push(Flag::new(name, path, values));
+            }
+        };
+        let one = |value: &Option<String>| value.iter().cloned().collect::<Vec<_>>();
+        flag("--web.listen-address", "web.listen_addresses", &self.web_listen_address);
+        flag("--web.telemetry-path", "web.telemetry_path", &one(&self.web_telemetry_path));
+        flag("--log.level", "log.level", &one(&self.log_level));
+        flag("--log.format", "log.format", &one(&self.log_format));
+        Sources {
+            file: self.config_file.clone(),
+            search: SEARCHED.iter().map(PathBuf::from).collect(),
+            env: std::env::vars_os().collect(),
+            flags,
+            judges: target::judges(),
+        }
+    }
 }

@@ -1,94 +1,32 @@
 //! What the operator asked for.
+//!
+//! Four layers, each over the one before: the defaults of the table in `settings`, the file `exporter.yaml`, the
+//! environment `GONEAWAY_…`, flags. `load` reads them all and answers with a `Config` whose every value was checked, and
+//! with where each came from, or with every mistake at once. This room judges what can be judged from the
+//! configuration alone; what it cannot know (`Judges`) it is told.
 
 pub mod secret;
+mod settings;
+mod origin;
+mod shape;
+mod value;
+mod mistakes;
+mod located;
+mod layer;
+mod environment;
+mod document;
+mod flags;
+mod merge;
+mod rules;
+mod load;
+mod show;
+mod annotated;
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::time::Duration;
-
-use secret::Secret;
-
-/// The whole configuration, all layers merged and every value checked.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Config {
-    pub web: Web,
-    pub log: Log,
-    /// Collectors switched on or off, by name (`global_status: false`).
-    pub collectors: BTreeMap<String, bool>,
-    pub targets: BTreeMap<String, Target>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Web {
-    pub listen_addresses: Vec<String>,
-    pub telemetry_path: String,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Log {
-    pub level: LogLevel,
-    pub format: LogFormat,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogLevel {
-    Error,
-    Warn,
-    Info,
-    Debug,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    Logfmt,
-    Json,
-}
-
-/// One server to watch; what `defaults` said is already in it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Target {
-    /// `host:port` or the path of a unix socket.
-    pub address: String,
-    pub user: String,
-    pub password: Secret,
-    pub database: Option<String>,
-    /// How often it is probed and collected.
-    pub every: Duration,
-    /// Deadline of one round.
-    pub timeout: Duration,
-    /// Deadline of the phase `tcp`, all addresses together.
-    pub connect_timeout: Duration,
-    /// Whether `/health/db` fails when this target does.
-    pub required: bool,
-    /// How many connections may be held to it at once.
-    pub connections: u32,
-    /// Allow `mysql_clear_password` on a secure channel.
-    pub cleartext: bool,
-    pub tls: Tls,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tls {
-    pub mode: TlsMode,
-    pub ca: Option<PathBuf>,
-    pub cert: Option<PathBuf>,
-    pub key: Option<PathBuf>,
-    pub server_name: Option<String>,
-    pub min_version: TlsVersion,
-}
-
-/// TLS modes as the mysql client spells them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TlsMode {
-    Disabled,
-    Preferred,
-    Required,
-    VerifyCa,
-    VerifyIdentity,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TlsVersion {
-    Tls12,
-    Tls13,
-}
+pub use annotated::{exporter_yaml, settings_markdown};
+pub use flags::Flag;
+pub use layer::Judges;
+pub use load::{Loaded, SEARCHED, Sources, load};
+pub use mistakes::{Mistake, Mistakes};
+pub use origin::{Origin, Origins, Place};
+pub use shape::{Config, Log, LogFormat, LogLevel, Target, Tls, TlsMode, TlsVersion, Web};
+pub use show::show;

@@ -3,8 +3,8 @@
 //! Our own families are declared once (`declare`), live in instruments of their owner (`live`), and are encoded
 //! once a round into a `block` together with what was copied from the server. A scrape merges blocks (`exposition`).
 
+pub mod declare;
 mod block;
-mod declare;
 mod exposition;
 mod live;
 

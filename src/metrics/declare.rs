@@ -65,7 +65,7 @@ pub const CONNECT_SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
 macro_rules! metrics {
     ($($(#[doc = $help:literal])+ $ident:ident: $kind:ident $(($buckets:expr))? $name:literal { $($label:ident),* $(,)? };)*) => {
         $($(#[doc = $help])+
-        pub static $ident: $crate::metrics::Family = $crate::metrics::Family::new(
+        pub static $ident: $crate::metrics::declare::Family = $crate::metrics::declare::Family::new(
             $name,
             $crate::metrics!(@kind $kind),
             &[$(stringify!($label)),*],
@@ -74,13 +74,13 @@ macro_rules! metrics {
         );)*
 
         /// Every family declared in this file.
-        pub static FAMILIES: &[&$crate::metrics::Family] = &[$(&$ident),*];
+        pub static FAMILIES: &[&$crate::metrics::declare::Family] = &[$(&$ident),*];
     };
-    (@kind counter) => { $crate::metrics::Kind::Counter };
-    (@kind gauge) => { $crate::metrics::Kind::Gauge };
-    (@kind histogram) => { $crate::metrics::Kind::Histogram };
-    (@kind gauge_histogram) => { $crate::metrics::Kind::GaugeHistogram };
-    (@kind untyped) => { $crate::metrics::Kind::Untyped };
+    (@kind counter) => { $crate::metrics::declare::Kind::Counter };
+    (@kind gauge) => { $crate::metrics::declare::Kind::Gauge };
+    (@kind histogram) => { $crate::metrics::declare::Kind::Histogram };
+    (@kind gauge_histogram) => { $crate::metrics::declare::Kind::GaugeHistogram };
+    (@kind untyped) => { $crate::metrics::declare::Kind::Untyped };
     (@buckets) => { &[] };
     (@buckets $buckets:expr) => { $buckets };
 }

@@ -1,1 +1,197 @@
-//! A kept connection.
+//! A kept connection: logged in once, asked again and again. The only file that names `mysql_async`.
+//!
+//! A session copies what the probe negotiated: the address that answered, whether TLS was used, a name that the
+//! certificate carries. It has no retry and no pool. After a timeout or a cancelled statement the driver would hand
+//! out the previous statement's rows for the next one, so such a session is dropped, never asked again; a session
+//! that ends well says COM_QUIT, since the driver's `Drop` does not.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{ClientIdentity, Conn, Error, IoError, Opts, OptsBuilder, SslOpts, Value};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::budget::Place;
+use super::endpoint::Endpoint;
+use super::errno::{self, Circumstances};
+use super::failure::{Failure, Phase, Reason};
+use super::handshake::{Access, Facts};
+use super::rows::Rows;
+use super::server::{Flavor, Server};
+use super::transport;
+use crate::config::{Tls, TlsMode};
+
+/// How long a polite end may take before the connection is dropped.
+const QUIT_WITHIN: Duration = Duration::from_millis(500);
+
+/// Longer than any result row that a collector reads; asking the server for its own limit would cost a statement.
+const MAX_ALLOWED_PACKET: usize = 64 * 1024 * 1024;
+
+/// A kept connection and its place in the budget.
+#[derive(Debug)]
+pub struct Session {
+    conn: Conn,
+    server: Server,
+    plain: bool,
+    _place: Place,
+}
+
+impl Session {
+    /// Logs in as the probe did and sets the session's limits.
+    pub async fn open(
+        access: &Access,
+        tls: &Tls,
+        probed: &Facts,
+        idle_limit: Duration,
+        statement_limit: Duration,
+        place: Place,
+        deadline: Instant,
+    ) -> Result<Session, Failure> {
+        let opts = opts(access, tls, probed);
+        let plain = probed.tls.is_none() && !access.endpoint.is_socket();
+        let conn = match timeout_at(deadline, Conn::new(opts)).await {
+            Err(_) => return Err(timed_out(Phase::Auth, "logging in took longer than the deadline")),
+            Ok(Err(error)) => return Err(failure(Phase::Auth, &error, &probed.server, plain)),
+            Ok(Ok(conn)) => conn,
+        };
+        let mut session = Session { conn, server: probed.server.clone(), plain, _place: place };
+        let limits = session_limits(&session.server, idle_limit, statement_limit);
+        match session.query(&limits, deadline).await {
+            Ok(_) => {}
+            // A proxy or a managed server may refuse to have its variables set. The limits are a second net
+            // under our own deadlines, so the session serves without them.
+            Err(refused) if !ends_session(&refused) => {}
+            Err(lost) => return Err(lost),
+        }
+        Ok(session)
+    }
+
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Runs one statement. After a failure for which `ends_session` holds, drop the session.
+    pub async fn query(&mut self, sql: &str, deadline: Instant) -> Result<Rows, Failure> {
+        match timeout_at(deadline, read(&mut self.conn, sql)).await {
+            Err(_) => Err(timed_out(Phase::Query, "no answer within the deadline")),
+            Ok(Err(error)) => Err(failure(Phase::Query, &error, &self.server, self.plain)),
+            Ok(Ok(rows)) => Ok(rows),
+        }
+    }
+
+    /// Ends the session in order, so that the server does not count it as aborted.
+    pub async fn close(self) {
+        // A server that does not take the COM_QUIT in time has stopped listening: dropping is all that is left.
+        let _ = timeout(QUIT_WITHIN, self.conn.disconnect()).await;
+    }
+}
+
+/// Whether the session is of no use after this failure: all but an error that the server gave as an answer.
+pub fn ends_session(failure: &Failure) -> bool {
+    match failure.errno {
+        None => true,
+        // These errors are the server's last words on a connection.
+        Some(errno) => matches!(errno, 1053 | 1153 | 1158..=1161 | 1184 | 1927 | 3032 | 3169 | 4031),
+    }
+}
+
+async fn read(conn: &mut Conn, sql: &str) -> mysql_async::Result<Rows> {
+    let mut result = conn.query_iter(sql).await?;
+    let columns = result.columns_ref().iter().map(|column| column.name_str().into_owned()).collect();
+    let mut rows = Vec::new();
+    while let Some(row) = result.next().await? {
+        rows.push(row.unwrap().into_iter().map(text).collect());
+    }
+    result.drop_result().await?;
+    Ok(Rows { columns, rows })
+}
+
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::NULL => None,
+        Value::Bytes(bytes) => Some(
+            String::from_utf8(bytes).unwrap_or_else(|wrong| String::from_utf8_lossy(wrong.as_bytes()).into_owned()),
+        ),
+        // The text protocol sends bytes only; the driver's type has more.
+        other => Some(other.as_sql(true).trim_matches('\'').to_owned()),
+    }
+}
+
+fn opts(access: &Access, tls: &Tls, probed: &Facts) -> Opts {
+    let mut builder = OptsBuilder::default()
+        .user(Some(access.user.as_str()))
+        .pass(Some(access.password.expose()))
+        .db_name(access.database.as_deref())
+        // True by default, and then the driver may move to a local socket behind our back.
+        .prefer_socket(false)
+        // Both set, or the driver asks the server for them at every login.
+        .max_allowed_packet(Some(MAX_ALLOWED_PACKET))
+        .wait_timeout(Some(28800))
+        .stmt_cache_size(0)
+        .tcp_nodelay(true)
+        .enable_cleartext_plugin(access.cleartext)
+        .connect_attributes(HashMap::from([("program_name".to_owned(), "goneaway".to_owned())]));
+    builder = match (&access.endpoint, probed.peer_addr) {
+        (Endpoint::Socket(path), _) => builder.socket(Some(path.to_string_lossy())),
+        (Endpoint::Tcp { host, port }, peer) => builder
+            .ip_or_hostname(host.as_str())
+            .tcp_port(*port)
+            .resolved_ips(peer.map(|peer: SocketAddr| vec![peer.ip()])),
+    };
+    let used_tls = probed.tls.as_ref();
+    builder.ssl_opts(used_tls.map(|used| ssl_opts(tls, &used.names))).into()
+}
+
+/// The driver's spelling of the TLS modes. It cannot skip only the name check, so `VERIFY_CA` asks for a name that
+/// the probe saw in the certificate.
+fn ssl_opts(tls: &Tls, seen_names: &[String]) -> SslOpts {
+    let verified = matches!(tls.mode, TlsMode::VerifyCa | TlsMode::VerifyIdentity);
+    let mut opts = SslOpts::default().with_danger_accept_invalid_certs(!verified);
+    if let Some(ca) = &tls.ca {
+        opts = opts.with_root_certs(vec![ca.clone().into()]).with_disable_built_in_roots(true);
+    }
+    if let (Some(cert), Some(key)) = (&tls.cert, &tls.key) {
+        opts = opts.with_client_identity(Some(ClientIdentity::new(cert.clone().into(), key.clone().into())));
+    }
+    let name = match tls.mode {
+        // A wildcard stands for any name.
+        TlsMode::VerifyCa => seen_names.first().map(|name| name.replacen('*', "any", 1)),
+        _ => tls.server_name.clone(),
+    };
+    opts.with_danger_tls_hostname_override(name)
+}
+
+/// A statement that we gave up goes on in the server unless it is bounded there too.
+fn session_limits(server: &Server, idle_limit: Duration, statement_limit: Duration) -> String {
+    let idle = idle_limit.as_secs().clamp(60, 31_536_000);
+    let mut sql = format!("SET SESSION wait_timeout={idle}, lock_wait_timeout=2");
+    match server.flavor {
+        Flavor::MariaDb if server.mariadb_since(10, 1, 1) => {
+            sql.push_str(&format!(", max_statement_time={}", statement_limit.as_secs_f64()));
+        }
+        Flavor::MySql if server.mysql_since(5, 7, 8) => {
+            sql.push_str(&format!(", max_execution_time={}", statement_limit.as_millis()));
+        }
+        _ => {}
+    }
+    sql
+}
+
+fn timed_out(phase: Phase, detail: &str) -> Failure {
+    Failure::new(phase, Reason::Timeout, detail)
+}
+
+fn failure(phase: Phase, error: &Error, server: &Server, plain: bool) -> Failure {
+    match error {
+        Error::Server(answer) => {
+            errno::failure(answer.code, &answer.message, Circumstances { phase, flavor: Some(server.flavor), plain })
+        }
+        Error::Io(IoError::Io(error)) => transport::failure(phase, error),
+        Error::Driver(mysql_async::DriverError::UnknownAuthPlugin { name }) => {
+            Failure::new(phase, Reason::AuthPlugin, format!("the session cannot log in with the plugin {name}"))
+        }
+        other => Failure::new(phase, Reason::Protocol, other.to_string()),
+    }
+}

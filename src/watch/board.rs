@@ -11,11 +11,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::snapshot::Snapshot;
-use crate::metrics::{Block, BlockBuilder, Kind};
+use crate::metrics::{Block, BlockBuilder};
 
-/// Help of `mysql_up`, which is judged here and not kept as an instrument.
-pub const UP_HELP: &str = "Whether any authenticated connection to the target, fresh or kept, answered a query \
-                           within the last two intervals (0 or 1).";
+crate::metrics! {
+    /// Whether any authenticated connection to the target, fresh or kept, answered a query within the last two intervals (0 or 1).
+    UP: gauge "mysql_up" {};
+}
 
 /// All targets, in the order of their names.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ struct State {
 struct Copied {
     block: Arc<Block>,
     until: Instant,
+    /// Whether `collect[]` speaks of it: families of our own are always shown.
+    is_collector: bool,
 }
 
 /// Which part of the board a scrape wants; empty lists mean all.
@@ -120,7 +123,12 @@ impl Slot {
 
     /// What a collector copied; shown until it is too old or the server is down.
     pub fn copied(&self, collector: &'static str, block: Block, until: Instant) {
-        self.state().copied.insert(collector, Copied { block: Arc::new(block), until });
+        self.state().copied.insert(collector, Copied { block: Arc::new(block), until, is_collector: true });
+    }
+
+    /// Families of our own that were made from what the server said, and are as old as that.
+    pub fn copied_by_us(&self, name: &'static str, block: Block, until: Instant) {
+        self.state().copied.insert(name, Copied { block: Arc::new(block), until, is_collector: false });
     }
 
     fn blocks(&self, collectors: &[String], now: Instant, out: &mut Vec<Arc<Block>>) {
@@ -132,7 +140,8 @@ impl Slot {
             return;
         }
         for (name, copied) in &state.copied {
-            let wanted = collectors.is_empty() || collectors.iter().any(|wanted| wanted == name);
+            let wanted =
+                !copied.is_collector || collectors.is_empty() || collectors.iter().any(|wanted| wanted == name);
             if wanted && now <= copied.until {
                 out.push(copied.block.clone());
             }
@@ -153,7 +162,7 @@ impl State {
 
 fn up_block(label: Option<&str>, up: bool) -> Block {
     let mut out = BlockBuilder::new(label);
-    out.single("mysql_up", Kind::Gauge, UP_HELP, f64::from(up));
+    out.single(UP.name, UP.kind, UP.help(), f64::from(up));
     out.finish()
 }
 
@@ -162,7 +171,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::metrics::{Format, write};
+    use crate::metrics::{Format, Kind, write};
 
     fn block(label: Option<&str>, name: &str) -> Block {
         let mut out = BlockBuilder::new(label);

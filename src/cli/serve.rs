@@ -1,0 +1,90 @@
+//! The daemon.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::exit::{Exit, complain};
+use super::shutdown::Signals;
+use super::telemetry;
+use crate::collect::COLLECTORS;
+use crate::config::Loaded;
+use crate::http::{self, BindError};
+use crate::watch::{Watch, target};
+
+/// Runs until it is told to stop.
+pub(super) fn serve(loaded: Loaded) -> Exit {
+    let targets = match target::lower(&loaded) {
+        Ok(targets) => targets,
+        Err(mistakes) => return complain(&mistakes),
+    };
+    if let Err(error) = telemetry::start(&loaded.config.log) {
+        return complain(&format!("error: cannot start logging\n  cause: {error}"));
+    }
+    for warning in &loaded.warnings {
+        warn!("{warning}");
+    }
+    // One thread: with a thousand targets it needs less memory than several, and no more time.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&format!("error: cannot start the runtime\n  cause: {error}")),
+    };
+    let exit = runtime.block_on(run(loaded, targets));
+    // A name that is still being resolved, in a thread that cannot be stopped, must not hold the process.
+    runtime.shutdown_background();
+    exit
+}
+
+async fn run(loaded: Loaded, targets: Vec<Arc<target::Target>>) -> Exit {
+    let listeners = match http::bind(&loaded.config.web.listen_addresses) {
+        Ok(listeners) => listeners,
+        Err(error) => return complain(&told(&error)),
+    };
+    let mut signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => return complain(&format!("error: cannot listen for signals\n  cause: {error}")),
+    };
+    let (stop, stopped) = watch::channel(false);
+    let config = loaded.file.as_ref().map_or("none".to_owned(), |file| file.display().to_string());
+    let addresses: Vec<String> = listeners.iter().map(|listener| listener.local_address().to_string()).collect();
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config,
+        targets = targets.len(),
+        listening = addresses.join(","),
+        "started"
+    );
+
+    let on = |name: &str| targets.iter().any(|target| target.collectors.iter().any(|collector| collector.name == name));
+    let collectors = COLLECTORS.iter().map(|collector| (collector.name, on(collector.name))).collect();
+    let watch = Watch::new(targets, &stopped);
+    let state = Arc::new(http::State::new(watch.board().clone(), collectors, &loaded.config.web.telemetry_path));
+    let mut stop_serving = stopped.clone();
+    let until_stopped = async move {
+        // A sender that is gone means the same.
+        let _ = stop_serving.wait_for(|stop| *stop).await;
+    };
+    let watching = tokio::spawn(watch.run());
+    let serving = tokio::spawn(http::serve(listeners, state, http::Limits::default(), until_stopped));
+
+    signals.stop().await;
+    stop.send_replace(true);
+    let (watching, serving) = tokio::select! {
+        both = async { tokio::join!(watching, serving) } => both,
+        // Asked twice: whoever asks does not want to wait.
+        () = signals.stop() => return Exit::Warning,
+    };
+    match watching.and(serving) {
+        Ok(()) => {
+            info!("stopped");
+            Exit::Good
+        }
+        Err(defect) => complain(&format!("error: a task died of a defect\n  cause: {defect}")).max(Exit::Critical),
+    }
+}
+
+fn told(error: &BindError) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!("\n  cause: {cause}")).unwrap_or_default();
+    format!("error: {error}{cause}\n  hint: {}", error.hint())
+}

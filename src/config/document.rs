@@ -1,0 +1,162 @@
+//! The file's layer: the located tree walked against the table of settings.
+
+use std::collections::HashMap;
+
+use super::layer::{Filling, folded};
+use super::located::{self, Content, Entry, Node, Spot};
+use super::origin::{File, Place};
+use super::settings::{Kind, Setting, below, find, meant};
+
+/// Reads the text of a file into a layer.
+pub(crate) fn read(text: &str, file: &File, filling: &mut Filling<'_>) {
+    let (tree, refused) = located::read(text.strip_prefix('\u{feff}').unwrap_or(text));
+    for refusal in refused {
+        filling.mistakes.at(&place(file, refusal.spot), &refusal.path.join("."), refusal.text);
+    }
+    if let Some(tree) = tree {
+        let mut walk = Walk { file, filling, path: Vec::new() };
+        let top = place(file, tree.spot);
+        walk.node(&tree, &top);
+    }
+}
+
+fn place(file: &File, spot: Spot) -> Place {
+    Place::Line { file: file.clone(), line: spot.line, column: spot.column }
+}
+
+struct Walk<'a, 'b> {
+    file: &'a File,
+    filling: &'a mut Filling<'b>,
+    path: Vec<String>,
+}
+
+impl Walk<'_, '_> {
+    fn node(&mut self, node: &Node, key: &Place) {
+        let at = place(self.file, node.spot);
+        let setting = find(&self.path);
+        match (&node.content, setting) {
+            (Content::Nothing, _) => {}
+            (Content::Map(entries), _) if !below(&self.path).is_empty() => self.entries(entries),
+            (Content::List(items), Some(setting)) if setting.kind == Kind::Listen => {
+                self.items(setting, items, &at, key);
+            }
+            (Content::Text { text, plain }, Some(setting)) if setting.kind != Kind::Listen => {
+                match *plain && is_ambiguous(setting.kind, text) {
+                    true => self.wrong(
+                        &at,
+                        key,
+                        "`null` may be the word or mean nothing; quote it, or leave the value empty",
+                    ),
+                    false => self.filling.scalar(&self.path, &at, key, text),
+                }
+            }
+            (other, Some(setting)) => self.wrong(&at, key, &misshapen(other, setting)),
+            (other, None) => self.wrong(&at, key, &not_a_group(other, &self.path)),
+        }
+    }
+
+    fn entries(&mut self, entries: &[Entry]) {
+        let mut first: HashMap<&str, Spot> = HashMap::new();
+        let mut spelled: HashMap<String, &str> = HashMap::new();
+        for entry in entries {
+            let at = place(self.file, entry.spot);
+            self.path.push(entry.key.clone());
+            let dotted = self.path.join(".");
+            let twice = first.get(entry.key.as_str()).copied();
+            first.entry(&entry.key).or_insert(entry.spot);
+            if let Some(spot) = twice {
+                let says = format!("set twice; the first is in line {}", spot.line);
+                self.filling.mistakes.at(&at, &dotted, says);
+            } else if is_known(&self.path) {
+                if self.path.len() == 2 && self.path[0] == "targets" {
+                    self.filling.target(&entry.key, &at);
+                    if let Some(other) = spelled.insert(folded(&entry.key), &entry.key) {
+                        let says = format!("the environment cannot tell it from `{other}`; rename one of them");
+                        self.filling.mistakes.at(&at, &dotted, says);
+                    }
+                }
+                self.node(&entry.value, &at);
+            } else {
+                let says = unknown(&self.path[..self.path.len() - 1], &entry.key);
+                self.filling.mistakes.at(&at, &dotted, says);
+            }
+            self.path.pop();
+        }
+    }
+
+    fn items(&mut self, setting: &Setting, items: &[Node], at: &Place, key: &Place) {
+        let mut texts = Vec::new();
+        for item in items {
+            let spot = place(self.file, item.spot);
+            match &item.content {
+                Content::Text { text, .. } => texts.push((spot, text.clone())),
+                Content::Nothing => return self.wrong(&spot, key, "an item is empty"),
+                _ => {
+                    let says = format!("an item is a list or a map; write one value, such as `{}`", setting.sample());
+                    return self.wrong(&spot, key, &says);
+                }
+            }
+        }
+        self.filling.list(&self.path, at, key, &texts);
+    }
+
+    fn wrong(&mut self, at: &Place, key: &Place, says: &str) {
+        self.filling.wrong(&self.path, at, key, says.to_owned());
+    }
+}
+
+fn is_known(path: &[String]) -> bool {
+    find(path).is_some() || !below(path).is_empty()
+}
+
+/// What an unknown key is answered.
+pub(crate) fn unknown(group: &[String], key: &str) -> String {
+    match meant(group, key) {
+        Some(ours) => format!("unknown setting; did you mean `{ours}`?"),
+        None => {
+            let known: Vec<String> = below(group).iter().map(|name| format!("`{name}`")).collect();
+            format!("unknown setting; known here: {}", known.join(", "))
+        }
+    }
+}
+
+/// A plain `null` is taken as a word in a password only, where every text is meant.
+fn is_ambiguous(kind: Kind, text: &str) -> bool {
+    matches!(kind, Kind::Text | Kind::Address | Kind::File | Kind::Variable) && text.eq_ignore_ascii_case("null")
+}
+
+/// A list or a map where one value belongs, or one value where a list does.
+fn misshapen(content: &Content, setting: &Setting) -> String {
+    let sample = setting.sample();
+    match content {
+        Content::List(_) if setting.kind == Kind::Secret => {
+            "is a list; text that begins with `[` or `-` wants quotes".to_owned()
+        }
+        Content::Map(_) if setting.kind == Kind::Secret => {
+            "is a map; text that begins with `{` or holds `: ` wants quotes".to_owned()
+        }
+        Content::List(_) => format!("is a list; write one value, such as `{sample}`"),
+        Content::Map(_) if setting.kind == Kind::Listen => format!("is a map; write a list, such as `[\"{sample}\"]`"),
+        Content::Map(_) => format!("is a map; write one value, such as `{sample}`"),
+        _ => format!("is a single value; write a list, such as `[\"{sample}\"]`"),
+    }
+}
+
+/// Something else where a group of settings belongs. The value is not repeated: it may be a password.
+fn not_a_group(content: &Content, path: &[String]) -> String {
+    let is = match content {
+        Content::List(_) => "is a list",
+        _ => "is a single value",
+    };
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    match path.as_slice() {
+        [] => format!("the file {is}; write a map of settings, such as `targets:`"),
+        ["targets"] => format!("{is}; write each target's name, `orders:`, and its settings below it"),
+        ["targets", _] => format!("{is}; write the target's settings below its name, such as `address: db:3306`"),
+        ["collectors"] => format!("{is}; write each collector's name with `true` or `false`"),
+        group => {
+            let first = below(group).first().copied().unwrap_or_default();
+            format!("{is}; write its settings below it, such as `{first}:`")
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! One layer of the configuration: what one file, the environment or the flags say, checked leaf by leaf.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::mistakes::Mistakes;
+use super::origin::{Origin, Place};
+use super::settings::{Kind, PASSWORDS, Setting, find};
+use super::value::{Value, convert};
+
+/// The names from the top to a setting. Not one dotted text: a target's name may have dots.
+pub(crate) type Keys = Vec<String>;
+
+pub(crate) fn keys(path: &str) -> Keys {
+    path.split('.').map(str::to_owned).collect()
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Leaf {
+    /// `None` when it was wrong: there is a mistake about it, and nothing else can be concluded.
+    pub value: Option<Value>,
+    pub origin: Origin,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Layer {
+    pub leaves: BTreeMap<Keys, Leaf>,
+    /// Each target that the layer names, and where it does first.
+    pub targets: BTreeMap<String, Place>,
+}
+
+/// What rooms below know and this one may not name. Each says what is wrong, or nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Judges {
+    /// Of the address of a server.
+    pub address: fn(&str) -> Result<(), String>,
+    /// Of the name of a collector.
+    pub collector: fn(&str) -> Result<(), String>,
+}
+
+/// Judges that are content with everything.
+impl Default for Judges {
+    fn default() -> Judges {
+        Judges { address: |_| Ok(()), collector: |_| Ok(()) }
+    }
+}
+
+/// Fills a layer.
+pub(crate) struct Filling<'a> {
+    pub layer: Layer,
+    pub mistakes: &'a mut Mistakes,
+    /// The folder that relative paths start from.
+    pub base: &'a Path,
+    pub judges: Judges,
+}
+
+impl<'a> Filling<'a> {
+    pub(crate) fn new(mistakes: &'a mut Mistakes, base: &'a Path, judges: Judges) -> Filling<'a> {
+        Filling { layer: Layer::default(), mistakes, base, judges }
+    }
+
+    /// Takes the name of a target; the same one may come again.
+    pub(crate) fn target(&mut self, name: &str, key: &Place) {
+        if self.layer.targets.contains_key(name) {
+            return;
+        }
+        self.layer.targets.insert(name.to_owned(), key.clone());
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)) {
+            let says = format!("`{name}` cannot name a target; write letters, digits, `_`, `.` and `-`");
+            self.mistakes.at(key, "targets", says);
+        }
+    }
+
+    pub(crate) fn scalar(&mut self, path: &[String], place: &Place, key: &Place, text: &str) {
+        let Some(setting) = find(path) else { return };
+        let value = match setting.kind {
+            Kind::Listen => return self.list(path, place, key, &[(place.clone(), text.to_owned())]),
+            _ => self.judged(setting, text),
+        };
+        if let Err(says) = &value {
+            self.mistakes.at(place, &path.join("."), says);
+        }
+        if let ["collectors", name] = path.iter().map(String::as_str).collect::<Vec<_>>().as_slice()
+            && let Err(says) = (self.judges.collector)(name)
+        {
+            self.mistakes.at(key, &path.join("."), says);
+        }
+        self.put(path, place, key, value.ok());
+    }
+
+    pub(crate) fn list(&mut self, path: &[String], place: &Place, key: &Place, items: &[(Place, String)]) {
+        let Some(setting) = find(path) else { return };
+        let before = self.mistakes.len();
+        let dotted = path.join(".");
+        let mut good = Vec::new();
+        for (place, item) in items {
+            match self.judged(setting, item) {
+                Ok(_) if good.contains(item) => self.mistakes.at(place, &dotted, format!("`{item}` is listed twice")),
+                Ok(_) => good.push(item.clone()),
+                Err(says) => self.mistakes.at(place, &dotted, says),
+            }
+        }
+        if items.is_empty() {
+            self.mistakes.at(place, &dotted, format!("is empty; list at least one, such as `{}`", setting.sample()));
+        }
+        let value = (self.mistakes.len() == before).then_some(Value::List(good));
+        self.put(path, place, key, value);
+    }
+
+    /// A setting that could not be read at all.
+    pub(crate) fn wrong(&mut self, path: &[String], place: &Place, key: &Place, says: String) {
+        self.mistakes.at(place, &path.join("."), says);
+        self.put(path, place, key, None);
+    }
+
+    /// The finished layer.
+    pub(crate) fn done(mut self) -> Layer {
+        self.one_password();
+        self.layer
+    }
+
+    fn judged(&self, setting: &Setting, text: &str) -> Result<Value, String> {
+        let value = convert(setting.kind, text, self.base)?;
+        if setting.kind == Kind::Address {
+            (self.judges.address)(text)?;
+        }
+        Ok(value)
+    }
+
+    fn put(&mut self, path: &[String], place: &Place, key: &Place, value: Option<Value>) {
+        let origin = Origin { setting: path.join("."), place: place.clone(), key: key.clone() };
+        self.layer.leaves.insert(path.to_vec(), Leaf { value, origin });
+    }
+
+    /// Within one layer a password is said in one way; a higher layer may say it in another.
+    fn one_password(&mut self) {
+        let mut said: BTreeMap<&[String], Vec<&Origin>> = BTreeMap::new();
+        for (path, leaf) in &self.layer.leaves {
+            if let Some((name, group)) = path.split_last()
+                && PASSWORDS.contains(&name.as_str())
+            {
+                said.entry(group).or_default().push(&leaf.origin);
+            }
+        }
+        for mut origins in said.into_values() {
+            origins.sort_by(|one, other| one.key.cmp(&other.key));
+            let name = |origin: &Origin| origin.setting.rsplit('.').next().unwrap_or_default().to_owned();
+            for origin in &origins[1..] {
+                let says = format!("beside `{}`; a password is said in one way, give one of them", name(origins[0]));
+                self.mistakes.at(&origin.key, &origin.setting, says);
+            }
+        }
+    }
+}
+
+/// A name as the environment can spell it: `Orders-EU` and `orders.eu` are both `orders_eu`.
+pub(crate) fn folded(name: &str) -> String {
+    name.to_ascii_lowercase().replace(['-', '.'], "_")
+}

@@ -1,0 +1,197 @@
+//! The layers over each other: defaults, file, environment, flags.
+//!
+//! `defaults` of the configuration are spread over the targets here, below everything that a target says itself in
+//! whatever layer. Where a value came from is kept beside it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use figment::value::{Dict, Map, Value as Figment};
+use figment::{Metadata, Profile, Provider};
+
+use super::layer::{Keys, Layer, Leaf};
+use super::origin::{Origin, Origins, Place};
+use super::settings::{Given, Kind, OF_A_TARGET, PASSWORDS, SETTINGS, Setting, find};
+use super::shape::Config;
+use super::value::{Value, convert, spelled};
+
+/// Layers that were spread over the targets, the weakest first.
+#[derive(Debug)]
+pub(crate) struct Merged {
+    strata: Vec<Stratum>,
+    pub targets: BTreeMap<String, Place>,
+}
+
+/// What one layer gives to the finished configuration: no `defaults`, only targets.
+#[derive(Debug)]
+struct Stratum {
+    name: &'static str,
+    leaves: BTreeMap<Keys, Leaf>,
+}
+
+pub(crate) fn merge(layers: Vec<(&'static str, Layer)>) -> Merged {
+    let mut targets = BTreeMap::new();
+    for (_, layer) in &layers {
+        for (name, place) in &layer.targets {
+            targets.entry(name.clone()).or_insert_with(|| place.clone());
+        }
+    }
+    let mut merged = Merged { strata: vec![built_in(&targets)], targets };
+    for (name, layer) in &layers {
+        let shared = layer.leaves.iter().filter(|(path, _)| path[0] == "defaults");
+        let spread = shared.flat_map(|(path, leaf)| {
+            merged.targets.keys().map(move |target| {
+                let path =
+                    ["targets", target].into_iter().map(str::to_owned).chain(path[1..].iter().cloned()).collect();
+                (path, leaf.clone())
+            })
+        });
+        let leaves = spread.collect();
+        merged.over(Stratum { name, leaves });
+    }
+    for (name, layer) in layers {
+        let leaves = layer.leaves.into_iter().filter(|(path, _)| path[0] != "defaults").collect();
+        merged.over(Stratum { name, leaves });
+    }
+    merged
+}
+
+impl Merged {
+    /// What counts in the end for a path.
+    pub(crate) fn leaf(&self, path: &[String]) -> Option<&Leaf> {
+        self.strata.iter().rev().find_map(|stratum| stratum.leaves.get(path))
+    }
+
+    /// What counts in the end for a setting of a target (`every`, `tls.ca`).
+    pub(crate) fn of_target(&self, target: &str, setting: &str) -> Option<&Leaf> {
+        self.leaf(&path_of(target, setting))
+    }
+
+    /// Replaces what counts, keeping where it came from.
+    pub(crate) fn settle(&mut self, target: &str, setting: &str, leaf: Leaf) {
+        let leaves = BTreeMap::from([(path_of(target, setting), leaf)]);
+        self.over(Stratum { name: "settled", leaves });
+    }
+
+    /// A password of any kind replaces those of the other kinds below it.
+    fn over(&mut self, stratum: Stratum) {
+        for path in stratum.leaves.keys() {
+            let Some((name, group)) = path.split_last() else { continue };
+            for other in PASSWORDS.iter().filter(|other| PASSWORDS.contains(&name.as_str()) && *other != name) {
+                let mut path = group.to_vec();
+                path.push((*other).to_owned());
+                self.strata.iter_mut().for_each(|below| drop(below.leaves.remove(&path)));
+            }
+        }
+        self.strata.push(stratum);
+    }
+
+    pub(crate) fn origins(&self) -> Origins {
+        let mut origins = Origins::default();
+        for (name, place) in &self.targets {
+            let setting = format!("targets.{name}");
+            let origin = Origin { setting: setting.clone(), place: place.clone(), key: place.clone() };
+            origins.insert(setting, origin);
+        }
+        for (path, leaf) in self.strata.iter().flat_map(|stratum| &stratum.leaves) {
+            origins.insert(path.join("."), leaf.origin.clone());
+        }
+        origins
+    }
+
+    /// The finished configuration. To be asked only when nothing was wrong; an error is a mistake of ours.
+    pub(crate) fn config(&self) -> Result<Config, String> {
+        let all = self.strata.iter().fold(figment::Figment::new(), |all, stratum| all.merge(stratum));
+        all.extract().map_err(|error| error.to_string())
+    }
+}
+
+impl Provider for Stratum {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.name)
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let mut dict = Dict::new();
+        for (path, leaf) in &self.leaves {
+            if let Some(value) = &leaf.value {
+                insert(&mut dict, path, figment(value));
+            }
+        }
+        Ok(Profile::Default.collect(dict))
+    }
+}
+
+fn insert(dict: &mut Dict, path: &[String], value: Figment) {
+    match path {
+        [] => {}
+        [last] => drop(dict.insert(last.clone(), value)),
+        [first, rest @ ..] => {
+            let group = dict.entry(first.clone()).or_insert_with(|| Figment::from(Dict::new()));
+            if let Figment::Dict(_, group) = group {
+                insert(group, rest, value);
+            }
+        }
+    }
+}
+
+fn figment(value: &Value) -> Figment {
+    match value {
+        Value::Text(text) => Figment::from(text.as_str()),
+        Value::Secret(secret) => Figment::from(secret.expose()),
+        Value::Switch(on) => Figment::from(*on),
+        Value::Count(number) => Figment::from(*number),
+        Value::Span(duration) => Figment::from(spelled(*duration)),
+        Value::List(items) => Figment::from(items.clone()),
+        Value::Path(path) => Figment::from(path.to_string_lossy().into_owned()),
+    }
+}
+
+/// The defaults of the table.
+fn built_in(targets: &BTreeMap<String, Place>) -> Stratum {
+    let mut leaves = BTreeMap::new();
+    let mut take = |path: Keys, setting: &Setting| {
+        if let Some(value) = default(setting) {
+            let origin = Origin { setting: path.join("."), place: Place::Default, key: Place::Default };
+            leaves.insert(path, Leaf { value: Some(value), origin });
+        }
+    };
+    for setting in SETTINGS.iter().filter(|setting| !setting.path.contains('*')) {
+        take(super::layer::keys(setting.path), setting);
+    }
+    for target in targets.keys() {
+        for name in OF_A_TARGET.iter() {
+            let path = path_of(target, name);
+            if let Some(setting) = find(&path) {
+                take(path, setting);
+            }
+        }
+    }
+    Stratum { name: "default", leaves }
+}
+
+fn default(setting: &Setting) -> Option<Value> {
+    let Given::Default(text) = setting.given else { return None };
+    let value = convert(setting.kind, text, Path::new("")).ok()?;
+    Some(match (setting.kind, value) {
+        (Kind::Listen, Value::Text(one)) => Value::List(vec![one]),
+        (_, value) => value,
+    })
+}
+
+fn path_of(target: &str, setting: &str) -> Keys {
+    ["targets", target].into_iter().chain(setting.split('.')).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_of_the_table_is_a_good_value() {
+        for setting in SETTINGS {
+            assert_eq!(default(setting).is_some(), setting.default().is_some(), "{}", setting.path);
+            assert!(convert(setting.kind, setting.sample(), Path::new("")).is_ok(), "{}", setting.path);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! What settings must be beside each other, and what they point to.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use super::layer::Leaf;
+use super::merge::Merged;
+use super::mistakes::Mistakes;
+use super::origin::{Origin, shown};
+use super::secret::Secret;
+use super::value::{Value, spelled};
+
+/// Judges each target. Reads passwords from where they are, and lowers a default deadline below a shorter one that was
+/// said.
+pub(crate) fn judge(
+    merged: &mut Merged,
+    environment: &[(OsString, OsString)],
+    mistakes: &mut Mistakes,
+    warnings: &mut Vec<String>,
+) {
+    let targets: Vec<_> = merged.targets.iter().map(|(name, place)| (name.clone(), place.clone())).collect();
+    for (target, place) in targets {
+        if merged.of_target(&target, "address").is_none() {
+            let says = "has no address; add one, such as `address: 127.0.0.1:3306`";
+            mistakes.at(&place, &format!("targets.{target}"), says);
+        }
+        at_most(merged, &target, "timeout", "every", mistakes);
+        at_most(merged, &target, "connect_timeout", "timeout", mistakes);
+        tls(merged, &target, mistakes, warnings);
+        password(merged, &target, environment, mistakes, warnings);
+    }
+}
+
+/// A deadline may not be longer than what it is a part of. One that nobody said gives way.
+fn at_most(merged: &mut Merged, target: &str, short: &str, long: &str, mistakes: &mut Mistakes) {
+    let (Some((part, of_part)), Some((whole, of_whole))) = (span(merged, target, short), span(merged, target, long))
+    else {
+        return;
+    };
+    if part <= whole {
+        return;
+    }
+    if of_part.place == super::origin::Place::Default {
+        return merged.settle(target, short, Leaf { value: Some(Value::Span(whole)), origin: of_part });
+    }
+    // The one to change is the one said nearer to the target.
+    if of_part.is_inherited() && !of_whole.is_inherited() && of_whole.place != super::origin::Place::Default {
+        let says = format!("`{}` is shorter than `{short}`, which is {}", spelled(whole), spelled(part));
+        return mistakes.add(Some(&of_whole), "", says);
+    }
+    let says = format!("`{}` is longer than `{long}`, which is {}", spelled(part), spelled(whole));
+    mistakes.add(Some(&of_part), "", says);
+}
+
+fn span(merged: &Merged, target: &str, setting: &str) -> Option<(Duration, Origin)> {
+    match merged.of_target(target, setting) {
+        Some(Leaf { value: Some(Value::Span(duration)), origin }) => Some((*duration, origin.clone())),
+        _ => None,
+    }
+}
+
+fn tls(merged: &Merged, target: &str, mistakes: &mut Mistakes, warnings: &mut Vec<String>) {
+    let files = ["tls.ca", "tls.cert", "tls.key"].map(|name| merged.of_target(target, name));
+    for leaf in files.into_iter().flatten() {
+        if let Some(Value::Path(path)) = &leaf.value
+            && let Err(says) = readable(path)
+        {
+            mistakes.add(Some(&leaf.origin), "", says);
+        }
+    }
+    let [ca, cert, key] = files;
+    match (cert, key) {
+        (Some(cert), None) => mistakes.add(Some(&cert.origin), "", "set without `tls.key`; set both or neither"),
+        (None, Some(key)) => mistakes.add(Some(&key.origin), "", "set without `tls.cert`; set both or neither"),
+        _ => {}
+    }
+
+    let Some(Leaf { value: Some(Value::Text(mode)), origin: of_mode }) = merged.of_target(target, "tls.mode") else {
+        return;
+    };
+    let is_verified = mode.starts_with("VERIFY");
+    for (name, leaf) in ["tls.ca", "tls.cert"].into_iter().zip([ca, cert]) {
+        let Some(Leaf { origin, .. }) = leaf else { continue };
+        // A target that switches off what it inherits contradicts nobody.
+        if mode == "DISABLED" && origin.is_inherited() == of_mode.is_inherited() {
+            mistakes.add(Some(origin), "", "of no use while `tls.mode` is DISABLED; remove one of them");
+        } else if name == "tls.ca" && !is_verified && mode != "DISABLED" {
+            let says = format!(
+                "{}: {}: not used, as `tls.mode` is {mode}; VERIFY_CA and VERIFY_IDENTITY use it",
+                origin.place, origin.setting
+            );
+            if !warnings.contains(&says) {
+                warnings.push(says);
+            }
+        }
+    }
+
+    let Some(Leaf { value: Some(Value::Text(address)), origin }) = merged.of_target(target, "address") else { return };
+    let is_socket = address.starts_with('/') || address.starts_with("unix:");
+    if is_socket && (is_verified || mode == "REQUIRED") {
+        let (origin, says) = match of_mode.is_inherited() {
+            true => (
+                origin,
+                format!(
+                    "a unix socket has no TLS, and `{}` is {mode}; set `tls.mode: DISABLED` for this target",
+                    of_mode.setting
+                ),
+            ),
+            false => {
+                (of_mode, format!("{mode} cannot be had over a unix socket; write DISABLED, or an address `host:port`"))
+            }
+        };
+        mistakes.add(Some(origin), "", says);
+    }
+}
+
+fn password(
+    merged: &mut Merged,
+    target: &str,
+    environment: &[(OsString, OsString)],
+    mistakes: &mut Mistakes,
+    warnings: &mut Vec<String>,
+) {
+    if let Some(Leaf { value: Some(Value::Secret(secret)), origin }) = merged.of_target(target, "password")
+        && is_reference(secret.expose())
+    {
+        let says = format!(
+            "{}: {}: looks like a reference and is taken as it stands; `password_env: NAME` reads a variable",
+            origin.place, origin.setting
+        );
+        if !warnings.contains(&says) {
+            warnings.push(says);
+        }
+    }
+    let found = if let Some(Leaf { value: Some(Value::Path(path)), origin }) = merged.of_target(target, "password_file")
+    {
+        Some((of_file(path), origin.clone()))
+    } else if let Some(Leaf { value: Some(Value::Text(name)), origin }) = merged.of_target(target, "password_env") {
+        Some((of_variable(name, environment), origin.clone()))
+    } else {
+        None
+    };
+    match found {
+        None => {}
+        Some((Ok(secret), origin)) => {
+            merged.settle(target, "password", Leaf { value: Some(Value::Secret(secret)), origin });
+        }
+        Some((Err(says), origin)) => mistakes.add(Some(&origin), "", says),
+    }
+}
+
+/// `${NAME}`, as other programs expand it.
+fn is_reference(text: &str) -> bool {
+    let name = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    name.is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_:-".contains(c)))
+}
+
+fn of_file(path: &Path) -> Result<Secret, String> {
+    let bytes = fs::read(path).map_err(|error| cannot_read(path, &error))?;
+    let text = String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8", shown(path)))?;
+    let text = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
+    match text.is_empty() {
+        true => Err(format!("{} is empty; for an account without a password leave this out", shown(path))),
+        false => Ok(Secret::new(text)),
+    }
+}
+
+fn of_variable(name: &str, environment: &[(OsString, OsString)]) -> Result<Secret, String> {
+    let Some((_, text)) = environment.iter().find(|(other, _)| other == name) else {
+        return Err(format!("the environment variable {name} is not set"));
+    };
+    match text.to_str() {
+        None => Err(format!("the environment variable {name} is not UTF-8")),
+        Some("") => {
+            Err(format!("the environment variable {name} is empty; for an account without a password leave this out"))
+        }
+        Some(text) => Ok(Secret::new(text)),
+    }
+}
+
+fn readable(path: &Path) -> Result<(), String> {
+    let file = fs::File::open(path).and_then(|file| file.metadata());
+    match file {
+        Ok(found) if found.is_dir() => Err(format!("{} is a directory; write the path of a file", shown(path))),
+        Ok(_) => Ok(()),
+        Err(error) => Err(cannot_read(path, &error)),
+    }
+}
+
+/// The operating system's own words, without the number.
+pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> String {
+    let says = error.to_string();
+    let words = says.split(" (os error").next().unwrap_or_default();
+    format!("cannot read {}: {words}", shown(path))
+}

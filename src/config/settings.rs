@@ -1,0 +1,295 @@
+//! The table of settings, from which come the checks, the environment's names, `exporter.yaml` and the README's table.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+/// One key that may be set.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    /// Dotted; `*` is a name that the operator chooses.
+    pub path: &'static str,
+    pub kind: Kind,
+    pub given: Given,
+    /// One line a sentence or two long, made of the lines of its comment below.
+    doc: &'static [&'static str],
+}
+
+impl Setting {
+    pub(crate) fn doc(&self) -> String {
+        self.doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The default or, where there is none, a value that would do.
+    pub(crate) fn sample(&self) -> &'static str {
+        match self.given {
+            Given::Default(text) | Given::Example(text) => text,
+        }
+    }
+
+    pub(crate) fn default(&self) -> Option<&'static str> {
+        match self.given {
+            Given::Default(text) => Some(text),
+            Given::Example(_) => None,
+        }
+    }
+
+    fn segments(&self) -> impl Iterator<Item = &'static str> {
+        self.path.split('.')
+    }
+}
+
+/// What a setting is when nobody says it: a value, written as the operator would, or nothing (and an example).
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Given {
+    Default(&'static str),
+    Example(&'static str),
+}
+
+/// What the value of a setting may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Kind {
+    Text,
+    /// Any text; never shown.
+    Secret,
+    /// `true` or `false`.
+    Switch,
+    /// A whole number.
+    Count {
+        least: u64,
+        most: u64,
+    },
+    /// A duration with its unit.
+    Span {
+        least: Duration,
+        most: Duration,
+    },
+    Choice(&'static [&'static str]),
+    /// A list of addresses to listen on.
+    Listen,
+    /// The path of an HTTP route of ours.
+    Route,
+    /// `host:port` or a socket; what it must look like is judged by whoever connects.
+    Address,
+    /// A file that must be readable.
+    File,
+    /// The name of an environment variable.
+    Variable,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The three ways to say a password. They are one setting: the one said last, or nearest, counts.
+pub(crate) const PASSWORDS: [&str; 3] = ["password", "password_file", "password_env"];
+
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ $path:literal: $kind:expr, $given:ident $text:literal;)+) => {
+        pub(crate) static SETTINGS: &[Setting] = &[$(
+            Setting { path: $path, kind: $kind, given: settings!(@ $given $text), doc: &[$($doc),+] },
+        )+];
+    };
+    (@ default $text:literal) => { Given::Default($text) };
+    (@ example $text:literal) => { Given::Example($text) };
+}
+
+settings! {
+    /// Where goneaway listens, each `address:port`; without an address on all of them, IPv6 included.
+    "web.listen_addresses": Kind::Listen, default ":10306";
+    /// The path of the metrics.
+    "web.telemetry_path": Kind::Route, default "/metrics";
+    /// The least severe messages that are logged: error, warn, info or debug.
+    "log.level": Kind::Choice(&["error", "warn", "info", "debug"]), default "info";
+    /// How a message is written: logfmt or json.
+    "log.format": Kind::Choice(&["logfmt", "json"]), default "logfmt";
+    /// Switches a collector on or off for all targets; `goneaway metrics` names them.
+    "collectors.*": Kind::Switch, example "true";
+    /// The server: `host:port` (3306 when no port is said), `[IPv6]:port`, or the path of a unix socket.
+    "targets.*.address": Kind::Address, example "127.0.0.1:3306";
+    /// The account to log in as; `goneaway grants` prints what it needs.
+    "targets.*.user": Kind::Text, default "goneaway";
+    /// The account's password, any text. It is taken as it stands: nothing in it is expanded.
+    "targets.*.password": Kind::Secret, example "any text";
+    /// A file that holds the password; one line break at its end is not part of it.
+    "targets.*.password_file": Kind::File, example "/run/secrets/orders";
+    /// An environment variable that holds the password.
+    "targets.*.password_env": Kind::Variable, example "ORDERS_PASSWORD";
+    /// The default database of our connections; none when not said.
+    "targets.*.database": Kind::Text, example "orders";
+    /// How often the target is probed and its figures collected.
+    "targets.*.every": Kind::Span { least: SECOND, most: DAY }, default "15s";
+    /// The deadline of one round, at most `every`; when not said, and `every` is shorter, `every`.
+    "targets.*.timeout": Kind::Span { least: MILLISECOND, most: DAY }, default "5s";
+    /// The deadline for reaching the host, all its addresses together, at most `timeout`; when not said, and `timeout`
+    /// is shorter, `timeout`.
+    "targets.*.connect_timeout": Kind::Span { least: MILLISECOND, most: DAY }, default "3s";
+    /// Whether `/health/db` fails when this target does.
+    "targets.*.required": Kind::Switch, default "true";
+    /// How many connections may be held to the target at once.
+    "targets.*.connections": Kind::Count { least: 2, most: 64 }, default "8";
+    /// Allows `mysql_clear_password`, on a secure channel only.
+    "targets.*.cleartext": Kind::Switch, default "false";
+    /// As the mysql client spells it: DISABLED, PREFERRED (TLS when the server has it, unverified), REQUIRED (the same, or
+    /// no connection), VERIFY_CA (and the certificate is signed by a trusted authority), VERIFY_IDENTITY (and it names the host).
+    "targets.*.tls.mode": Kind::Choice(&["DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"]), default "PREFERRED";
+    /// The trusted authorities (PEM), for the VERIFY modes; the system's when not said.
+    "targets.*.tls.ca": Kind::File, example "/etc/goneaway/ca.pem";
+    /// Our certificate (PEM), for an account that requires one; with `tls.key`.
+    "targets.*.tls.cert": Kind::File, example "/etc/goneaway/client.pem";
+    /// The key of our certificate (PEM).
+    "targets.*.tls.key": Kind::File, example "/etc/goneaway/client-key.pem";
+    /// The name that the server's certificate must have, when it is not the host of `address`.
+    "targets.*.tls.server_name": Kind::Text, example "db.example";
+    /// The oldest TLS to accept: 1.2 or 1.3.
+    "targets.*.tls.min_version": Kind::Choice(&["1.2", "1.3"]), default "1.2";
+}
+
+/// Words of other programs, and ours for the same.
+const OTHER_WORDS: &[(&str, &str)] = &[
+    ("host", "address"),
+    ("hostname", "address"),
+    ("port", "address"),
+    ("socket", "address"),
+    ("url", "address"),
+    ("username", "user"),
+    ("pass", "password"),
+    ("pwd", "password"),
+    ("interval", "every"),
+    ("period", "every"),
+    ("dbname", "database"),
+    ("schema", "database"),
+    ("ssl", "tls"),
+    ("ssl_mode", "tls.mode"),
+    ("ssl-mode", "tls.mode"),
+    ("ssl_ca", "tls.ca"),
+    ("ssl-ca", "tls.ca"),
+    ("pool_size", "connections"),
+    ("logging", "log"),
+    ("servers", "targets"),
+    ("listen", "listen_addresses"),
+];
+
+/// The setting of a path.
+pub(crate) fn find<P: AsRef<str>>(path: &[P]) -> Option<&'static Setting> {
+    let asked = canonical(path)?;
+    SETTINGS.iter().find(|setting| {
+        setting.segments().count() == asked.len()
+            && setting.segments().zip(&asked).all(|(mine, asked)| mine == "*" || mine == *asked)
+    })
+}
+
+/// The names that may follow a path; `*` where the operator chooses. Empty for what is not a group.
+pub(crate) fn below<P: AsRef<str>>(path: &[P]) -> Vec<&'static str> {
+    if path.is_empty() {
+        return vec!["web", "log", "collectors", "defaults", "targets"];
+    }
+    let Some(asked) = canonical(path) else { return Vec::new() };
+    let mut names = Vec::new();
+    for setting in SETTINGS {
+        let mut mine = setting.segments();
+        let under = asked.iter().all(|asked| mine.next().is_some_and(|mine| mine == "*" || mine == *asked));
+        let hidden = path[0].as_ref() == "defaults" && setting.path == "targets.*.address";
+        if let Some(name) = mine.next().filter(|name| under && !hidden && !names.contains(name)) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// The name that was probably meant by an unknown one inside the group `path`.
+pub(crate) fn meant<P: AsRef<str>>(path: &[P], unknown: &str) -> Option<String> {
+    let unknown = unknown.to_ascii_lowercase().replace('-', "_");
+    let group = below(path);
+    let known = |word: &str| {
+        let mut full: Vec<&str> = path.iter().map(AsRef::as_ref).collect();
+        full.extend(word.split('.'));
+        find(&full).is_some() || !below(&full).is_empty()
+    };
+    if let Some((_, ours)) = OTHER_WORDS.iter().find(|(other, ours)| other.replace('-', "_") == unknown && known(ours))
+    {
+        return Some((*ours).to_owned());
+    }
+    // A key of a group below, without its group: `ca` for `tls.ca`.
+    for name in &group {
+        let mut full: Vec<&str> = path.iter().map(AsRef::as_ref).collect();
+        full.push(name);
+        if below(&full).contains(&unknown.as_str()) {
+            return Some(format!("{name}.{unknown}"));
+        }
+    }
+    let best = nearest(&unknown, group.iter().copied().filter(|name| *name != "*"))?;
+    Some(best.to_owned())
+}
+
+/// The nearest of some words, if any is near.
+pub(crate) fn nearest<'a>(unknown: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let unknown = unknown.to_lowercase();
+    words
+        .map(|word| (strsim::damerau_levenshtein(&unknown, &word.to_lowercase()), word))
+        .filter(|(distance, word)| {
+            *distance <= 1.max(word.len() / 3)
+                || (unknown.len() >= 3
+                    && (word.to_lowercase().starts_with(&unknown) || unknown.starts_with(&word.to_lowercase())))
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| word)
+}
+
+/// What comes below `targets.*`, dotted: `every`, `tls.ca`.
+pub(crate) static OF_A_TARGET: LazyLock<Vec<&'static str>> =
+    LazyLock::new(|| SETTINGS.iter().filter_map(|setting| setting.path.strip_prefix("targets.*.")).collect());
+
+/// `defaults` has the keys of a target but for `address`.
+fn canonical<P: AsRef<str>>(path: &[P]) -> Option<Vec<&str>> {
+    let path: Vec<&str> = path.iter().map(AsRef::as_ref).collect();
+    match path.as_slice() {
+        ["defaults", "address", ..] => None,
+        ["defaults", rest @ ..] => Some(["targets", "*"].iter().chain(rest).copied().collect()),
+        _ => Some(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_have_the_keys_of_a_target_but_the_address() {
+        assert!(find(&["targets", "a", "tls", "ca"]).is_some());
+        assert!(find(&["defaults", "tls", "ca"]).is_some());
+        assert!(find(&["targets", "a", "address"]).is_some());
+        assert!(find(&["defaults", "address"]).is_none());
+        assert!(find(&["targets", "a"]).is_none());
+        assert!(find(&["tls", "ca"]).is_none());
+        assert!(!below(&["defaults"]).contains(&"address"));
+        assert_eq!(below(&["targets"]), ["*"]);
+        assert_eq!(below(&["log"]), ["level", "format"]);
+        assert_eq!(below(&["log", "level"]), [""; 0]);
+        for name in below::<&str>(&[]) {
+            assert!(!below(&[name]).is_empty(), "{name}");
+        }
+        for setting in SETTINGS {
+            assert!(below::<&str>(&[]).contains(&setting.segments().next().expect("never empty")), "{}", setting.path);
+        }
+    }
+
+    #[test]
+    fn a_wrong_key_is_answered_with_the_one_that_was_meant() {
+        let target = ["targets", "orders"];
+        for (unknown, ours) in [
+            ("evrey", Some("every")),
+            ("Every", Some("every")),
+            ("pasword", Some("password")),
+            ("host", Some("address")),
+            ("ca", Some("tls.ca")),
+            ("ssl-ca", Some("tls.ca")),
+            ("connect-timeout", Some("connect_timeout")),
+            ("conn", Some("connections")),
+            ("colour", None),
+        ] {
+            assert_eq!(meant(&target, unknown).as_deref(), ours, "{unknown}");
+        }
+        assert_eq!(meant::<&str>(&[], "target").as_deref(), Some("targets"));
+        assert_eq!(meant(&["web"], "host"), None);
+    }
+}

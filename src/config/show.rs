@@ -1,0 +1,151 @@
+//! The effective configuration as YAML that loads again, each value with where it came from.
+
+use std::fmt::{self, Write};
+
+use super::load::Loaded;
+use super::origin::Place;
+use super::shape::{Config, LogFormat, LogLevel, Target, TlsMode, TlsVersion};
+use super::value::spelled;
+
+/// Writes everything that is in effect. A password is shown as `******`.
+pub fn show(loaded: &Loaded) -> String {
+    let mut out = String::new();
+    let written = Page { loaded, out: &mut out }.config(&loaded.config);
+    debug_assert!(written.is_ok(), "a string takes everything");
+    out
+}
+
+struct Page<'a> {
+    loaded: &'a Loaded,
+    out: &'a mut String,
+}
+
+impl Page<'_> {
+    fn config(&mut self, config: &Config) -> fmt::Result {
+        writeln!(self.out, "# The configuration in effect. A comment says where its value comes from.")?;
+        writeln!(self.out, "web:")?;
+        let addresses: Vec<String> = config.web.listen_addresses.iter().map(|text| quoted(text)).collect();
+        self.line("web.listen_addresses", 1, format!("[{}]", addresses.join(", ")))?;
+        self.line("web.telemetry_path", 1, scalar(&config.web.telemetry_path))?;
+        writeln!(self.out, "log:")?;
+        self.line("log.level", 1, level(config.log.level))?;
+        self.line("log.format", 1, format(config.log.format))?;
+        if !config.collectors.is_empty() {
+            writeln!(self.out, "collectors:")?;
+            for (name, on) in &config.collectors {
+                self.named(&format!("collectors.{name}"), name, 1, on)?;
+            }
+        }
+        writeln!(self.out, "targets:")?;
+        config.targets.iter().try_for_each(|(name, target)| self.target(name, target))
+    }
+
+    fn target(&mut self, name: &str, target: &Target) -> fmt::Result {
+        writeln!(self.out, "  {}:", scalar(name))?;
+        let path = |key: &str| format!("targets.{name}.{key}");
+        self.line(&path("address"), 2, scalar(&target.address))?;
+        self.line(&path("user"), 2, scalar(&target.user))?;
+        // Also an empty one: that there is none must be seen when one was said.
+        if !target.password.is_empty() || self.loaded.origins.of(&path("password")).is_some() {
+            self.line(&path("password"), 2, "\"******\"")?;
+        }
+        if let Some(database) = &target.database {
+            self.line(&path("database"), 2, scalar(database))?;
+        }
+        self.line(&path("every"), 2, spelled(target.every))?;
+        self.line(&path("timeout"), 2, spelled(target.timeout))?;
+        self.line(&path("connect_timeout"), 2, spelled(target.connect_timeout))?;
+        self.line(&path("required"), 2, target.required)?;
+        self.line(&path("connections"), 2, target.connections)?;
+        self.line(&path("cleartext"), 2, target.cleartext)?;
+        writeln!(self.out, "    tls:")?;
+        self.line(&path("tls.mode"), 3, mode(target.tls.mode))?;
+        for (key, file) in [("tls.ca", &target.tls.ca), ("tls.cert", &target.tls.cert), ("tls.key", &target.tls.key)] {
+            if let Some(file) = file {
+                self.line(&path(key), 3, scalar(&file.to_string_lossy()))?;
+            }
+        }
+        if let Some(name) = &target.tls.server_name {
+            self.line(&path("tls.server_name"), 3, scalar(name))?;
+        }
+        self.line(&path("tls.min_version"), 3, version(target.tls.min_version))
+    }
+
+    fn line(&mut self, path: &str, depth: usize, value: impl fmt::Display) -> fmt::Result {
+        let key = path.rsplit('.').next().unwrap_or_default();
+        self.named(path, key, depth, value)
+    }
+
+    fn named(&mut self, path: &str, key: &str, depth: usize, value: impl fmt::Display) -> fmt::Result {
+        write!(self.out, "{:indent$}{}: {value}", "", scalar(key), indent = 2 * depth)?;
+        match self.loaded.origins.of(path) {
+            None => writeln!(self.out),
+            Some(origin) if origin.place == Place::Default || origin.setting == path => {
+                writeln!(self.out, "  # {}", origin.place.brief())
+            }
+            Some(origin) => writeln!(self.out, "  # {}, {}", origin.place.brief(), origin.setting),
+        }
+    }
+}
+
+/// Plain where every reader of YAML takes it for text, quoted otherwise.
+fn scalar(text: &str) -> String {
+    let is_plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
+    let is_word = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"].contains(&text.to_lowercase().as_str());
+    match is_plain && !is_word {
+        true => text.to_owned(),
+        false => quoted(text),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() || matches!(c, '\u{feff}' | '\u{2028}' | '\u{2029}') => {
+                out.push_str(&format!("\\u{:04x}", c as u32));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+fn level(level: LogLevel) -> &'static str {
+    match level {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
+    }
+}
+
+fn format(format: LogFormat) -> &'static str {
+    match format {
+        LogFormat::Logfmt => "logfmt",
+        LogFormat::Json => "json",
+    }
+}
+
+fn mode(mode: TlsMode) -> &'static str {
+    match mode {
+        TlsMode::Disabled => "DISABLED",
+        TlsMode::Preferred => "PREFERRED",
+        TlsMode::Required => "REQUIRED",
+        TlsMode::VerifyCa => "VERIFY_CA",
+        TlsMode::VerifyIdentity => "VERIFY_IDENTITY",
+    }
+}
+
+fn version(version: TlsVersion) -> &'static str {
+    match version {
+        TlsVersion::Tls12 => "\"1.2\"",
+        TlsVersion::Tls13 => "\"1.3\"",
+    }
+}

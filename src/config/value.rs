@@ -1,0 +1,298 @@
+//! A text becomes the value of a setting, or the reason why it cannot.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::secret::Secret;
+use super::settings::{Kind, nearest};
+
+/// The value of one setting.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    Text(String),
+    Secret(Secret),
+    Switch(bool),
+    Count(u64),
+    Span(Duration),
+    List(Vec<String>),
+    Path(PathBuf),
+}
+
+/// Reads one value. Only a secret may be empty. `base` is the folder that a relative path starts from.
+pub(crate) fn convert(kind: Kind, text: &str, base: &Path) -> Result<Value, String> {
+    if kind == Kind::Secret {
+        return Ok(Value::Secret(Secret::new(text)));
+    }
+    if text.is_empty() {
+        return Err("is empty".to_owned());
+    }
+    match kind {
+        Kind::Text => Ok(Value::Text(text.to_owned())),
+        Kind::Secret => unreachable!("read above"),
+        Kind::Switch => switch(text).map(Value::Switch),
+        Kind::Count { least, most } => count(text, least, most).map(Value::Count),
+        Kind::Span { least, most } => span(text, least, most).map(Value::Span),
+        Kind::Choice(choices) => choice(text, choices).map(Value::Text),
+        Kind::Listen => listen(text).map(Value::Text),
+        Kind::Route => route(text).map(Value::Text),
+        Kind::Address => address(text).map(Value::Text),
+        Kind::File => Ok(Value::Path(base.join(text))),
+        Kind::Variable => variable(text).map(Value::Text),
+    }
+}
+
+/// A duration as it is written: `1m30s`.
+pub(crate) fn spelled(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string().replace(' ', "")
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        _ if text == "true" => Ok(true),
+        _ if text == "false" => Ok(false),
+        "true" | "yes" | "on" | "y" | "1" => Err(format!("`{text}` is neither true nor false; write `true`")),
+        "false" | "no" | "off" | "n" | "0" => Err(format!("`{text}` is neither true nor false; write `false`")),
+        _ => Err(format!("`{text}` is neither true nor false")),
+    }
+}
+
+fn count(text: &str, least: u64, most: u64) -> Result<u64, String> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!("`{text}` is not a whole number; write one from {least} to {most}"));
+    }
+    match text.parse::<u64>() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(format!("`{text}` is out of range; write a number from {least} to {most}")),
+    }
+}
+
+fn span(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+    let text = text.trim();
+    if text.starts_with('-') {
+        return Err(format!("`{text}` is negative; write a duration such as `15s`"));
+    }
+    if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return Err(format!("`{text}` has no unit; write `{text}s`"));
+    }
+    let duration = humantime::parse_duration(text).map_err(|error| match error {
+        humantime::DurationError::UnknownUnit { unit, .. } if unit.is_empty() => {
+            format!("`{text}` has a number without a unit; write `1m30s`, not `1m30`")
+        }
+        humantime::DurationError::UnknownUnit { unit, .. } => {
+            format!("`{text}` has the unknown unit `{unit}`; write ms, s, m, h or d, as in `1m30s`")
+        }
+        _ => format!("`{text}` is not a duration; write one such as `15s`, `1m30s` or `500ms`"),
+    })?;
+    if duration < least {
+        return Err(format!("`{text}` is too short; write at least `{}`", spelled(least)));
+    }
+    if duration > most {
+        return Err(format!("`{text}` is too long; write at most `{}`", spelled(most)));
+    }
+    Ok(duration)
+}
+
+fn choice(text: &str, choices: &[&str]) -> Result<String, String> {
+    if let Some(choice) = choices.iter().find(|choice| choice.eq_ignore_ascii_case(text)) {
+        return Ok((*choice).to_owned());
+    }
+    let all = or(choices);
+    match nearest(&text.replace('-', "_"), choices.iter().copied()) {
+        Some(near) => Err(format!("`{text}` is not one of {all}; did you mean `{near}`?")),
+        None => Err(format!("`{text}` is not one of {all}")),
+    }
+}
+
+fn or(choices: &[&str]) -> String {
+    match choices {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        _ => choices.concat(),
+    }
+}
+
+fn listen(text: &str) -> Result<String, String> {
+    let port_is_good = |port: &str| port.parse::<u16>().is_ok() && port.bytes().all(|byte| byte.is_ascii_digit());
+    if text.contains("://") {
+        return Err(format!("`{text}` is a URL; write an address and a port, such as `127.0.0.1:10306`"));
+    }
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return match port_is_good(text) {
+            true => Err(format!("`{text}` is only a port; write `:{text}`")),
+            false => Err(format!("`{text}` is not a port; write a number up to 65535, as in `:10306`")),
+        };
+    }
+    if let Ok(bare) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
+        let full = SocketAddr::new(bare, 10306);
+        return Err(format!("`{text}` has no port; write `{full}`"));
+    }
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return Err(format!("`{text}` has no port; write `:10306`, `127.0.0.1:10306` or `[::1]:10306`"));
+    };
+    if !port_is_good(port) {
+        return Err(format!("`{port}` is not a port; write a number up to 65535"));
+    }
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    match bracketed {
+        Some(inner) if inner.parse::<Ipv6Addr>().is_ok() => Ok(text.to_owned()),
+        None if host.is_empty() || host.parse::<std::net::Ipv4Addr>().is_ok() => Ok(text.to_owned()),
+        _ if host.contains(':') => Err(format!("`{host}` is not an IPv6 address in brackets, such as `[::1]`")),
+        _ => Err(format!(
+            "`{host}` is not an IP address; write one, such as `127.0.0.1:{port}`, or only `:{port}` for all"
+        )),
+    }
+}
+
+/// What is served elsewhere than the metrics.
+const TAKEN: [&str; 7] = ["/", "/health", "/health/db", "/health/detailed", "/probe", "/sd", "/events"];
+const TAKEN_BELOW: [&str; 2] = ["/api/", "/-/"];
+
+fn route(text: &str) -> Result<String, String> {
+    if !text.starts_with('/') {
+        return Err(format!("`{text}` does not begin with `/`; write `/{text}`"));
+    }
+    if let Some(wrong) = text.chars().find(|c| !(c.is_ascii_alphanumeric() || "/-_.~".contains(*c))) {
+        return Err(format!("`{text}` has the character `{wrong}`; write a plain path such as `/metrics`"));
+    }
+    if TAKEN.contains(&text) || TAKEN_BELOW.iter().any(|taken| text.starts_with(taken)) {
+        return Err(format!("`{text}` is served as something else; write another path, such as `/metrics`"));
+    }
+    Ok(text.to_owned())
+}
+
+/// Refuses what people write with a password in it, without repeating it. The rest is judged by whoever connects.
+fn address(text: &str) -> Result<String, String> {
+    let socket = text.starts_with('/') || text.starts_with("unix:");
+    if !socket && (text.contains("://") || text.contains('@')) {
+        return Err(
+            "is a URL or a data source name; write `host:port`, and user and password as settings of their own"
+                .to_owned(),
+        );
+    }
+    Ok(text.to_owned())
+}
+
+/// A password written here by mistake must not be repeated.
+fn variable(text: &str) -> Result<String, String> {
+    let first_is_good = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    match first_is_good && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        true => Ok(text.to_owned()),
+        false => Err("is not the name of an environment variable; write one such as `ORDERS_PASSWORD`".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVERY: Kind = Kind::Span { least: Duration::from_secs(1), most: Duration::from_secs(86_400) };
+
+    fn check(kind: Kind, text: &str, expect: Result<Value, &str>) {
+        assert_eq!(convert(kind, text, Path::new("/etc/x")), expect.map_err(str::to_owned), "{text}");
+    }
+
+    fn text(text: &str) -> Result<Value, &str> {
+        Ok(Value::Text(text.to_owned()))
+    }
+
+    #[test]
+    fn a_duration_has_a_unit() {
+        check(EVERY, "15s", Ok(Value::Span(Duration::from_secs(15))));
+        check(EVERY, "1m30s", Ok(Value::Span(Duration::from_secs(90))));
+        check(EVERY, "1500ms", Ok(Value::Span(Duration::from_millis(1500))));
+        check(EVERY, "1.5s", Ok(Value::Span(Duration::from_millis(1500))));
+        check(EVERY, "15", Err("`15` has no unit; write `15s`"));
+        check(EVERY, "1.5", Err("`1.5` has no unit; write `1.5s`"));
+        check(EVERY, "-5s", Err("`-5s` is negative; write a duration such as `15s`"));
+        check(EVERY, "1m30", Err("`1m30` has a number without a unit; write `1m30s`, not `1m30`"));
+        check(EVERY, "5sm", Err("`5sm` has the unknown unit `sm`; write ms, s, m, h or d, as in `1m30s`"));
+        check(EVERY, "soon", Err("`soon` is not a duration; write one such as `15s`, `1m30s` or `500ms`"));
+        check(EVERY, "500ms", Err("`500ms` is too short; write at least `1s`"));
+        check(EVERY, "2d", Err("`2d` is too long; write at most `1day`"));
+        check(EVERY, "", Err("is empty"));
+        assert_eq!(spelled(Duration::from_millis(90_500)), "1m30s500ms");
+    }
+
+    #[test]
+    fn a_switch_is_true_or_false_and_nothing_else() {
+        check(Kind::Switch, "true", Ok(Value::Switch(true)));
+        check(Kind::Switch, "false", Ok(Value::Switch(false)));
+        check(Kind::Switch, "yes", Err("`yes` is neither true nor false; write `true`"));
+        check(Kind::Switch, "Off", Err("`Off` is neither true nor false; write `false`"));
+        check(Kind::Switch, "maybe", Err("`maybe` is neither true nor false"));
+    }
+
+    #[test]
+    fn a_count_is_whole_and_in_range() {
+        let kind = Kind::Count { least: 2, most: 64 };
+        check(kind, "2", Ok(Value::Count(2)));
+        check(kind, "64", Ok(Value::Count(64)));
+        for wrong in ["1", "65", "-3", "99999999999999999999999"] {
+            check(kind, wrong, Err(&format!("`{wrong}` is out of range; write a number from 2 to 64")));
+        }
+        for wrong in ["8.0", "many", "0x8", "-", "+8", "8 "] {
+            check(kind, wrong, Err(&format!("`{wrong}` is not a whole number; write one from 2 to 64")));
+        }
+    }
+
+    #[test]
+    fn choices_take_any_case_and_suggest() {
+        let modes = Kind::Choice(&["DISABLED", "VERIFY_CA"]);
+        check(modes, "verify_ca", text("VERIFY_CA"));
+        check(modes, "verify-ca", Err("`verify-ca` is not one of DISABLED or VERIFY_CA; did you mean `VERIFY_CA`?"));
+        check(modes, "on", Err("`on` is not one of DISABLED or VERIFY_CA"));
+    }
+
+    #[test]
+    fn listen_addresses_are_told_from_names_and_halves() {
+        for good in [":10306", "127.0.0.1:10306", "[::]:10306", "[::1]:0", ":0"] {
+            check(Kind::Listen, good, text(good));
+        }
+        for (wrong, says) in [
+            ("10306", "`10306` is only a port; write `:10306`"),
+            ("127.0.0.1", "`127.0.0.1` has no port; write `127.0.0.1:10306`"),
+            ("::1", "`::1` has no port; write `[::1]:10306`"),
+            ("[::1]", "`[::1]` has no port; write `[::1]:10306`"),
+            ("localhost", "`localhost` has no port; write `:10306`, `127.0.0.1:10306` or `[::1]:10306`"),
+            (
+                "localhost:80",
+                "`localhost` is not an IP address; write one, such as `127.0.0.1:80`, or only `:80` for all",
+            ),
+            (":66000", "`66000` is not a port; write a number up to 65535"),
+            ("66000", "`66000` is not a port; write a number up to 65535, as in `:10306`"),
+            (":+80", "`+80` is not a port; write a number up to 65535"),
+            ("a::b:80", "`a::b` is not an IPv6 address in brackets, such as `[::1]`"),
+            ("http://[::]:80", "`http://[::]:80` is a URL; write an address and a port, such as `127.0.0.1:10306`"),
+        ] {
+            check(Kind::Listen, wrong, Err(says));
+        }
+    }
+
+    #[test]
+    fn the_metrics_take_no_path_of_another_page() {
+        check(Kind::Route, "/metrics", text("/metrics"));
+        check(Kind::Route, "/a/b", text("/a/b"));
+        check(Kind::Route, "metrics", Err("`metrics` does not begin with `/`; write `/metrics`"));
+        check(Kind::Route, "/m?x", Err("`/m?x` has the character `?`; write a plain path such as `/metrics`"));
+        for taken in ["/", "/health", "/health/db", "/api/health", "/-/ready", "/probe", "/sd", "/events"] {
+            let says = format!("`{taken}` is served as something else; write another path, such as `/metrics`");
+            check(Kind::Route, taken, Err(&says));
+        }
+    }
+
+    #[test]
+    fn a_password_in_the_wrong_place_is_not_repeated() {
+        for (kind, text) in [(Kind::Address, "mysql://root:hunter2@db"), (Kind::Variable, "hunter2!")] {
+            let says = convert(kind, text, Path::new("")).expect_err("wrong");
+            assert!(!says.contains("hunter2"), "{says}");
+        }
+    }
+
+    #[test]
+    fn relative_paths_start_at_the_file_and_secrets_may_be_empty() {
+        check(Kind::File, "ca.pem", Ok(Value::Path(PathBuf::from("/etc/x/ca.pem"))));
+        check(Kind::File, "/ca.pem", Ok(Value::Path(PathBuf::from("/ca.pem"))));
+        check(Kind::Secret, "", Ok(Value::Secret(Secret::default())));
+    }
+}

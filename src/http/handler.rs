@@ -1,0 +1,90 @@
+//! The closed set of what answers, and the statuses that each of them can give.
+
+use hyper::StatusCode;
+
+/// What answers a request; the label `handler`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Handler {
+    Metrics,
+    Health,
+    HealthDb,
+    HealthDetailed,
+    Healthy,
+    Ready,
+    Page,
+    NotFound,
+}
+
+impl Handler {
+    pub(super) const ALL: [Handler; 8] = [
+        Handler::Metrics,
+        Handler::Health,
+        Handler::HealthDb,
+        Handler::HealthDetailed,
+        Handler::Healthy,
+        Handler::Ready,
+        Handler::Page,
+        Handler::NotFound,
+    ];
+
+    /// Which one answers on this path. The configured path of the metrics wins, whatever else it would be.
+    pub(super) fn of(path: &str, telemetry_path: &str) -> Handler {
+        if path == telemetry_path {
+            return Handler::Metrics;
+        }
+        match path {
+            "/health" | "/api/health" => Handler::Health,
+            "/health/db" | "/api/health/db" => Handler::HealthDb,
+            "/health/detailed" | "/api/health/detailed" => Handler::HealthDetailed,
+            "/-/healthy" => Handler::Healthy,
+            "/-/ready" => Handler::Ready,
+            "/" => Handler::Page,
+            _ => Handler::NotFound,
+        }
+    }
+
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Handler::Metrics => "metrics",
+            Handler::Health => "health",
+            Handler::HealthDb => "health_db",
+            Handler::HealthDetailed => "health_detailed",
+            Handler::Healthy => "healthy",
+            Handler::Ready => "ready",
+            Handler::Page => "page",
+            Handler::NotFound => "not_found",
+        }
+    }
+
+    /// Every status it can give: all of them are counted from 0.
+    pub(super) fn statuses(self) -> &'static [StatusCode] {
+        match self {
+            Handler::Metrics => &[
+                StatusCode::OK,
+                StatusCode::BAD_REQUEST,
+                StatusCode::METHOD_NOT_ALLOWED,
+                StatusCode::SERVICE_UNAVAILABLE,
+            ],
+            Handler::HealthDb | Handler::Ready => {
+                &[StatusCode::OK, StatusCode::METHOD_NOT_ALLOWED, StatusCode::SERVICE_UNAVAILABLE]
+            }
+            Handler::NotFound => &[StatusCode::NOT_FOUND],
+            Handler::Health | Handler::HealthDetailed | Handler::Healthy | Handler::Page => {
+                &[StatusCode::OK, StatusCode::METHOD_NOT_ALLOWED]
+            }
+        }
+    }
+}
+
+/// The paths that answer, for who asked for another one.
+pub(super) const PATHS: [&str; 9] = [
+    "/",
+    "/health",
+    "/health/db",
+    "/health/detailed",
+    "/api/health",
+    "/api/health/db",
+    "/api/health/detailed",
+    "/-/healthy",
+    "/-/ready",
+];

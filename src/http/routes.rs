@@ -1,0 +1,76 @@
+//! Which request gets which answer.
+
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, HeaderValue};
+use hyper::{Method, Request, StatusCode};
+use tokio::time::Instant;
+
+use super::handler::{Handler, PATHS};
+use super::page::page;
+use super::reply::{Reply, html, json, text};
+use super::scrape::scrape;
+use super::state::State;
+use crate::report::health::{detailed, look};
+
+/// Answers one request and counts it. A body, if there is one, is not read: hyper closes such a connection after the answer.
+pub(super) async fn answer(state: &State, request: Request<Incoming>) -> Reply {
+    let asked = std::time::Instant::now();
+    let (request, _body) = request.into_parts();
+    let handler = Handler::of(request.uri.path(), &state.telemetry_path);
+    let reply = match request.method {
+        _ if handler == Handler::NotFound => not_found(&state.telemetry_path),
+        Method::GET | Method::HEAD => match handler {
+            Handler::Metrics => scrape(state, &request).await,
+            other => health(state, other),
+        },
+        _ => wrong_method(),
+    };
+    state.counters.answered(handler, reply.status(), asked.elapsed());
+    reply
+}
+
+fn health(state: &State, handler: Handler) -> Reply {
+    let targets = look(&state.board, Instant::now());
+    match handler {
+        Handler::HealthDb => {
+            let failing = targets.iter().any(|target| target.snapshot.required && !target.passes());
+            let status = if failing { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+            text(status, targets.iter().map(|target| target.line() + "\n").collect::<String>())
+        }
+        Handler::HealthDetailed => {
+            let uptime: Duration = state.started.elapsed();
+            let body = serde_json::to_string_pretty(&detailed(&targets, uptime));
+            json(StatusCode::OK, body.expect("strings and numbers are always JSON") + "\n")
+        }
+        Handler::Ready => {
+            let waiting: Vec<&str> =
+                targets.iter().filter(|target| target.snapshot.probe.is_none()).map(|target| &*target.name).collect();
+            if waiting.is_empty() {
+                return text(StatusCode::OK, "ready\n");
+            }
+            let body = format!("waiting for the first probe of: {}\n", waiting.join(", "));
+            text(StatusCode::SERVICE_UNAVAILABLE, body)
+        }
+        Handler::Page => html(page(&targets, &state.telemetry_path)),
+        // That we answer is the answer.
+        _ => text(StatusCode::OK, "ok\n"),
+    }
+}
+
+fn not_found(telemetry_path: &str) -> Reply {
+    let mut body = format!("error: there is nothing on this path\n  paths: {telemetry_path}");
+    for path in PATHS {
+        body.push(' ');
+        body.push_str(path);
+    }
+    body.push('\n');
+    text(StatusCode::NOT_FOUND, body)
+}
+
+fn wrong_method() -> Reply {
+    let mut reply = text(StatusCode::METHOD_NOT_ALLOWED, "error: this path is for GET and HEAD\n");
+    reply.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    reply
+}

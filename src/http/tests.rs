@@ -1,0 +1,155 @@
+//! The HTTP side over real loopback sockets, by a client that sends exactly what a test says.
+
+mod clients;
+mod routes;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::accept::{Limits, serve};
+use super::listen::bind;
+use super::state::State;
+use crate::metrics::{Block, BlockBuilder, Kind};
+use crate::mysql::failure::Failure;
+use crate::watch::board::{Board, Slot};
+use crate::watch::snapshot::{ProbeResult, Snapshot};
+
+/// A server on a port of its own that watches `orders` and `billing`.
+struct Site {
+    address: SocketAddr,
+    state: Arc<State>,
+    shutdown: oneshot::Sender<()>,
+    served: JoinHandle<()>,
+}
+
+impl Site {
+    fn start(limits: Limits) -> Site {
+        Site::start_on("/metrics", limits)
+    }
+
+    fn start_on(telemetry_path: &str, limits: Limits) -> Site {
+        let slots = ["orders", "billing"].map(|name| Arc::new(Slot::new(name, Some(name.to_owned()), snapshot(None))));
+        let collectors = vec![("global_status", true), ("global_variables", true), ("slave_status", false)];
+        let state = Arc::new(State::new(Arc::new(Board::new(slots.into())), collectors, telemetry_path));
+        let listeners = bind(&["127.0.0.1:0".to_owned()]).expect("the system chooses a free port");
+        let address = listeners[0].local_address();
+        let (shutdown, told) = oneshot::channel::<()>();
+        let served = tokio::spawn(serve(listeners, state.clone(), limits, async { told.await.unwrap_or(()) }));
+        Site { address, state, shutdown, served }
+    }
+
+    fn slot(&self, name: &str) -> &Slot {
+        self.state.board.slots().iter().find(|slot| slot.name() == name).expect("a slot of this name")
+    }
+
+    /// The target's last probe ended so, and its kept connection answers.
+    fn probed(&self, name: &str, failure: Option<Failure>) {
+        let slot = self.slot(name);
+        slot.publish(block(name, "mysql_conn_probe_success", 1), snapshot(Some(failure)));
+        slot.answered(Instant::now() + Duration::from_secs(3600));
+        slot.copied(
+            "global_status",
+            block(name, "mysql_global_status_uptime", 2),
+            Instant::now() + Duration::from_secs(3600),
+        );
+        slot.copied(
+            "global_variables",
+            block(name, "mysql_global_variables_port", 1),
+            Instant::now() + Duration::from_secs(3600),
+        );
+    }
+
+    async fn connect(&self) -> Client {
+        Client(TcpStream::connect(self.address).await.expect("it listens"))
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.connect().await.get(path, "").await
+    }
+
+    async fn stop(self) {
+        self.shutdown.send(()).expect("it still serves");
+        self.served.await.expect("serving does not panic");
+    }
+}
+
+fn snapshot(probe: Option<Option<Failure>>) -> Snapshot {
+    let probe =
+        probe.map(|failure| ProbeResult { at: SystemTime::UNIX_EPOCH, failure, phases: vec![], tls_version: None });
+    Snapshot { address: "db:3306".to_owned(), required: true, probe, ..Snapshot::default() }
+}
+
+fn block(target: &str, name: &str, samples: usize) -> Block {
+    let mut out = BlockBuilder::new(Some(target));
+    let family = out.family(name, Kind::Untyped, "A \"quoted\" help.");
+    for n in 0..samples {
+        out.sample(family, &[("n", &n.to_string())], n as f64);
+    }
+    out.finish()
+}
+
+/// A connection that sends what it is told to send.
+struct Client(TcpStream);
+
+impl Client {
+    async fn send(&mut self, bytes: &str) {
+        self.0.write_all(bytes.as_bytes()).await.expect("the connection takes it");
+    }
+
+    async fn get(&mut self, path: &str, headers: &str) -> Answer {
+        self.request("GET", path, headers).await
+    }
+
+    async fn request(&mut self, method: &str, path: &str, headers: &str) -> Answer {
+        self.send(&format!("{method} {path} HTTP/1.1\r\nHost: test\r\n{headers}\r\n")).await;
+        self.answer(method != "HEAD").await.expect("an answer")
+    }
+
+    /// One answer; none when the connection was closed instead.
+    async fn answer(&mut self, with_body: bool) -> Option<Answer> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(self.0.read_u8().await.ok()?);
+        }
+        let head = String::from_utf8(head).expect("a head is ASCII");
+        let mut lines = head.lines();
+        let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+        let headers: BTreeMap<String, String> =
+            lines.filter_map(|line| line.split_once(": ")).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        let length = headers.get("content-length").map_or(0, |length| length.parse().expect("a number"));
+        let mut body = vec![0; if with_body { length } else { 0 }];
+        self.0.read_exact(&mut body).await.ok()?;
+        Some(Answer { status, headers, body })
+    }
+
+    /// Waits until the server closes the connection, in order or by a reset.
+    async fn closed(&mut self) {
+        let mut rest = [0; 4096];
+        while self.0.read(&mut rest).await.is_ok_and(|read| read > 0) {}
+    }
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    headers: BTreeMap<String, String>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("the body is text")
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+}

@@ -1,0 +1,160 @@
+//! One timed attempt to become a client of the server.
+//!
+//! A probe never retries and never pools: a second try would hide what it measures. It logs in, asks one statement
+//! and leaves with COM_QUIT. One thing it does not do is to walk away from a server that has accepted the connection
+//! and says nothing: each handshake that is given up counts at the server as an aborted connect, and enough of
+//! them block this host. So that one attempt is kept open (`Silent`) until the server wakes or the path is dead.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::target::Target;
+use crate::mysql::budget::Place;
+use crate::mysql::failure::{Failure, Phase, Reason};
+use crate::mysql::handshake::{self, Connection, Dialed, Facts, PhaseTimes};
+
+/// What a probe asks: as light as a statement can be.
+const STATEMENT: &str = "SELECT 1";
+
+/// How long to wait for a greeting on one connection at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// The same where the server that woke may not be the one behind this connection: the name has several addresses.
+const LONGEST_WAIT_OF_MANY: Duration = Duration::from_secs(60);
+
+/// How a probe went within its deadline.
+#[derive(Debug)]
+pub enum Probed {
+    Ended(Ended),
+    /// Connected, but no greeting in time. A failure, of which the rest is still awaited.
+    Silent(Box<Silent>),
+}
+
+/// A probe that is over.
+#[derive(Debug)]
+pub struct Ended {
+    /// The whole probe, up to the answer of the statement.
+    pub took: Duration,
+    pub times: PhaseTimes,
+    pub outcome: Result<Facts, Failure>,
+    /// What the target's name resolved to, where there was a name and an answer.
+    pub addresses: Option<BTreeSet<IpAddr>>,
+}
+
+/// A connection on which the server has not said anything yet.
+#[derive(Debug)]
+pub struct Silent {
+    dialed: Dialed,
+    times: PhaseTimes,
+    began: Instant,
+    place: Place,
+}
+
+/// Probes the target once.
+pub async fn probe(target: &Target, place: Place) -> Probed {
+    let began = Instant::now();
+    let deadline = began + target.timeout;
+    let mut times = PhaseTimes::default();
+    let mut dialed = match handshake::dial(&target.access, target.connect_timeout, deadline, &mut times).await {
+        Ok(dialed) => dialed,
+        Err(failure) => {
+            return Probed::Ended(Ended { took: began.elapsed(), times, outcome: Err(failure), addresses: None });
+        }
+    };
+    let asked = Instant::now();
+    match timeout_at(deadline, dialed.greeting()).await {
+        Err(_) => Probed::Silent(Box::new(Silent { dialed, times, began, place })),
+        Ok(greeted) => {
+            let addresses = dialed.resolved.clone();
+            if greeted.is_ok() {
+                times.record(Phase::Greeting, asked.elapsed());
+            }
+            let (outcome, took) = match greeted {
+                Ok(()) => log_in(target, dialed, &mut times, began, deadline).await,
+                Err(failure) => (Err(failure), began.elapsed()),
+            };
+            Probed::Ended(Ended { took, times, outcome, addresses })
+        }
+    }
+}
+
+/// The failure of a probe whose greeting is still awaited.
+pub fn no_greeting(waited: Duration) -> Failure {
+    Failure::new(
+        Phase::Greeting,
+        Reason::Timeout,
+        format!("connected, but the server has not said anything for {:.1} s", waited.as_secs_f64()),
+    )
+    .with_hint(
+        "the server is frozen or overloaded, or resolves this host's name slowly (`skip_name_resolve`); \
+         this connection is kept open and waits, nothing else is tried meanwhile",
+    )
+}
+
+impl Silent {
+    /// The phases that were passed so far.
+    pub fn times(&self) -> &PhaseTimes {
+        &self.times
+    }
+
+    pub fn waited(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Waits until the server wakes, closes, or the path turns out to be dead.
+    pub async fn wait(mut self, target: &Target) -> Ended {
+        // A frozen server's kernel answers keepalives, a dead path does not. Without them a dead path is noticed
+        // at the end of the wait only, which is still an end.
+        let _ = self.dialed.keep_alive();
+        let addresses = self.dialed.resolved.clone();
+        let many = addresses.as_ref().is_some_and(|addresses| addresses.len() > 1);
+        let longest = if many { LONGEST_WAIT_OF_MANY } else { LONGEST_WAIT };
+        let left = longest.saturating_sub(self.began.elapsed());
+        let outcome = match timeout(left, self.dialed.greeting()).await {
+            Err(_) => Err(no_greeting(self.began.elapsed())),
+            Ok(Err(failure)) => Err(failure),
+            Ok(Ok(())) => {
+                let deadline = Instant::now() + target.timeout;
+                let (outcome, _) = log_in(target, self.dialed, &mut self.times, self.began, deadline).await;
+                outcome
+            }
+        };
+        drop(self.place);
+        Ended { took: self.began.elapsed(), times: self.times, outcome, addresses }
+    }
+}
+
+/// Everything after the greeting; the time is taken before COM_QUIT.
+async fn log_in(
+    target: &Target,
+    dialed: Dialed,
+    times: &mut PhaseTimes,
+    began: Instant,
+    deadline: Instant,
+) -> (Result<Facts, Failure>, Duration) {
+    let mut connection: Connection = match dialed.login(&target.access, deadline, times).await {
+        Ok(connection) => connection,
+        Err(failure) => return (Err(failure), began.elapsed()),
+    };
+    let asked = Instant::now();
+    let answer = connection.query(STATEMENT, deadline).await;
+    let took = began.elapsed();
+    match answer {
+        Ok(_) => {
+            times.record(Phase::Query, asked.elapsed());
+            let facts = connection.facts().clone();
+            connection.quit().await;
+            (Ok(facts), took)
+        }
+        Err(failure) => {
+            // After an ERR the session is still in order; after anything else there is nobody to say goodbye to.
+            if failure.errno.is_some() {
+                connection.quit().await;
+            }
+            (Err(failure), took)
+        }
+    }
+}

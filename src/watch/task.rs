@@ -1,0 +1,439 @@
+//! The loop of one target: it owns the clock, the session and everything that is learned.
+//!
+//! Its jobs run side by side inside one task: a probe that waits for a greeting does not delay a collection, a slow
+//! collection does not delay a probe. Each job has one deadline; one that is due while the last has not ended is
+//! skipped and counted, never queued.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{debug, info, warn};
+
+use super::board::Slot;
+use super::clock::{Pace, Rhythm, Ticks, lead};
+use super::collection::{self, Collected, Collection};
+use super::families::{Job, Run, TargetInstruments, unix, unix_now};
+use super::probe::{self, Ended, Probed};
+use super::snapshot::{CollectorResult, ProbeResult, Snapshot};
+use super::target::Target;
+use crate::mysql::budget::{Budget, Purpose};
+use crate::mysql::failure::{Failure, Phase, Reason};
+use crate::mysql::handshake::Facts;
+use crate::mysql::session::Session;
+
+/// How long a job that is under way may take to end when the daemon stops.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// Copied values that are older than this many of their intervals are not shown.
+const SHOWN_FOR_INTERVALS: u32 = 2;
+
+type InFlight<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
+
+/// What a task is given; it can be given again to a new task when this one died of a defect.
+#[derive(Clone, Debug)]
+pub(super) struct Seat {
+    pub(super) target: Arc<Target>,
+    pub(super) slot: Arc<Slot>,
+    pub(super) instruments: TargetInstruments,
+    pub(super) budget: Budget,
+    /// This target's place among all, for spreading them over time.
+    pub(super) place: usize,
+    pub(super) of: usize,
+    pub(super) shutdown: watch::Receiver<bool>,
+}
+
+/// Watches one target until shutdown.
+pub(super) async fn run(seat: Seat) {
+    let mut task = Task::new(seat);
+    task.publish();
+    task.watch().await;
+    task.end().await;
+}
+
+struct Task {
+    seat: Seat,
+    snapshot: Snapshot,
+    scrapes: watch::Receiver<Option<Instant>>,
+    ticks: Ticks,
+    first_probe: bool,
+    probing: InFlight<Probed>,
+    waiting: InFlight<Ended>,
+    waiting_since: Instant,
+    collecting: InFlight<Collection>,
+    /// When the last collection began; none before the first.
+    collected: Option<Instant>,
+    collect_now: bool,
+    took: Duration,
+    rhythm: Rhythm,
+    session: Option<Session>,
+    /// What the last probe negotiated, as long as probes succeed: a session may be opened.
+    probed: Option<Facts>,
+    addresses: Option<BTreeSet<IpAddr>>,
+    outage: Option<Instant>,
+}
+
+impl Task {
+    fn new(seat: Seat) -> Task {
+        let now = Instant::now();
+        // Not all at once, yet soon: the first scrape wants something to read.
+        let first_within = Duration::from_millis(50 + 5 * seat.of as u64).min(seat.target.every);
+        Task {
+            snapshot: (*seat.slot.snapshot()).clone(),
+            scrapes: seat.slot.scrapes(),
+            ticks: Ticks::new(now + first_within.mul_f64(fastrand::f64()), seat.target.every),
+            first_probe: true,
+            probing: None,
+            waiting: None,
+            waiting_since: now,
+            collecting: None,
+            collected: None,
+            collect_now: false,
+            took: Duration::ZERO,
+            rhythm: Rhythm::default(),
+            session: None,
+            probed: None,
+            addresses: None,
+            outage: None,
+            seat,
+        }
+    }
+
+    async fn watch(&mut self) {
+        let mut shutdown = self.seat.shutdown.clone();
+        loop {
+            let probe_due = self.ticks.next();
+            let collect_due = self.collection_due();
+            tokio::select! {
+                // A sender that is gone means the same: nobody is left to watch for.
+                _ = shutdown.wait_for(|stop| *stop) => return,
+                probed = ended(&mut self.probing) => self.probe_ended(probed),
+                waited = ended(&mut self.waiting) => self.wait_ended(waited),
+                collection = ended(&mut self.collecting) => self.collection_ended(collection),
+                () = sleep_until(probe_due) => self.probe_due(),
+                () = until(collect_due) => self.collect_due(collect_due),
+                Ok(()) = self.scrapes.changed() => {
+                    if let Some(at) = *self.scrapes.borrow_and_update() {
+                        self.rhythm.arrived(at);
+                    }
+                }
+            }
+        }
+    }
+
+    fn probe_due(&mut self) {
+        let now = Instant::now();
+        let late = self.ticks.take(now);
+        self.seat.instruments.lag.observe(late.as_secs_f64());
+        if self.first_probe {
+            self.first_probe = false;
+            self.ticks.scatter(now, fastrand::f64());
+        }
+        let until_next = self.ticks.next().duration_since(now);
+        self.seat.instruments.next_attempt.set(unix_now() + until_next.as_secs_f64());
+        if self.waiting.is_some() {
+            // Still no greeting: this probe fails as the one that waits did.
+            self.seat.instruments.last_attempt.set(unix_now());
+            self.failed(probe::no_greeting(self.waiting_since.elapsed()), Vec::new());
+            return;
+        }
+        let place = if self.probing.is_none() { self.seat.budget.take(Purpose::Probe) } else { None };
+        let Some(place) = place else {
+            self.seat.instruments.probe_skipped();
+            self.publish();
+            return;
+        };
+        self.seat.instruments.last_attempt.set(unix_now());
+        let target = self.seat.target.clone();
+        self.probing = Some(Box::pin(async move { probe::probe(&target, place).await }));
+        self.publish();
+    }
+
+    fn probe_ended(&mut self, probed: Probed) {
+        match probed {
+            Probed::Ended(ended) => {
+                self.seat.instruments.duration.observe(ended.took.as_secs_f64());
+                for (phase, took) in ended.times.iter() {
+                    self.seat
+                        .instruments
+                        .phase_duration
+                        .with_label_values(&[phase.label()])
+                        .observe(took.as_secs_f64());
+                }
+                self.take_in(ended);
+            }
+            Probed::Silent(silent) => {
+                self.waiting_since = Instant::now() - silent.waited();
+                let target = self.seat.target.clone();
+                let failure = probe::no_greeting(silent.waited());
+                self.waiting = Some(Box::pin(async move { silent.wait(&target).await }));
+                self.failed(failure, Vec::new());
+            }
+        }
+    }
+
+    /// The server woke, or the wait is over. A success counts at once; a failure was counted when its probes were due.
+    fn wait_ended(&mut self, ended: Ended) {
+        match &ended.outcome {
+            Ok(_) => self.take_in(ended),
+            Err(failure) => {
+                debug!(target = %self.seat.target.name, reason = failure.reason.label(), "gave up waiting for a greeting");
+                self.snapshot.probe = Some(result(Some(failure.clone()), Vec::new(), None));
+                self.publish();
+            }
+        }
+    }
+
+    fn take_in(&mut self, ended: Ended) {
+        let phases: Vec<_> = ended.times.iter().collect();
+        for (phase, took) in &phases {
+            self.seat.instruments.phase_last.with_label_values(&[phase.label()]).set(took.as_secs_f64());
+        }
+        if let Some(addresses) = ended.addresses {
+            self.addresses_seen(addresses);
+        }
+        match ended.outcome {
+            Ok(facts) => self.succeeded(facts, phases),
+            Err(failure) => self.failed(failure, phases),
+        }
+    }
+
+    fn succeeded(&mut self, facts: Facts, phases: Vec<(Phase, Duration)>) {
+        let instruments = &self.seat.instruments;
+        instruments.probe_succeeded();
+        instruments.info.reset();
+        let tls = facts.tls.as_ref();
+        let info = [
+            facts.server.flavor.label(),
+            &facts.server.version_text,
+            &facts.auth_plugin,
+            tls.map_or("", |tls| &tls.version),
+            tls.map_or("", |tls| &tls.cipher),
+            "main",
+            "",
+        ];
+        instruments.info.with_label_values(&info).set(1.0);
+        instruments.not_after.reset();
+        if let Some(not_after) = tls.and_then(|tls| tls.not_after) {
+            instruments.not_after.with_label_values::<&str>(&[]).set(unix(not_after));
+        }
+        self.answered(Instant::now());
+        if let Some(since) = self.outage.take() {
+            let down = since.elapsed().as_secs_f64();
+            let failures = self.snapshot.consecutive_failures;
+            info!(target = %self.seat.target.name, down_seconds = format_args!("{down:.1}"), failures, "probe succeeds again");
+        } else if self.snapshot.last_success.is_none() {
+            info!(target = %self.seat.target.name, server = %facts.server, plugin = facts.auth_plugin,
+                tls = tls.map_or("none", |tls| &tls.version), "connected");
+        }
+        self.snapshot.probe = Some(result(None, phases, tls.map(|tls| tls.version.clone())));
+        self.snapshot.last_success = Some(SystemTime::now());
+        self.snapshot.consecutive_failures = 0;
+        self.snapshot.server = Some(facts.server.clone());
+        // Without values there is nothing to show: as soon as somebody gets in, they are fetched.
+        self.collect_now |= self.session.is_none() && self.collecting.is_none();
+        self.probed = Some(facts);
+        self.publish();
+    }
+
+    fn failed(&mut self, failure: Failure, phases: Vec<(Phase, Duration)>) {
+        self.seat.instruments.probe_failed(&failure);
+        self.probed = None;
+        if self.outage.is_none() {
+            self.outage = Some(Instant::now());
+            let (phase, reason) = (failure.phase.label(), failure.reason.label());
+            let name = &self.seat.target.name;
+            let hint = failure.hint.as_deref().unwrap_or_default();
+            match failure.errno {
+                Some(errno) => {
+                    warn!(target = %name, phase, reason, errno, detail = failure.detail, hint, "probe failed")
+                }
+                None => warn!(target = %name, phase, reason, detail = failure.detail, hint, "probe failed"),
+            }
+        }
+        self.snapshot.probe = Some(result(Some(failure), phases, None));
+        self.snapshot.consecutive_failures += 1;
+        self.publish();
+    }
+
+    fn addresses_seen(&mut self, addresses: BTreeSet<IpAddr>) {
+        let v4 = addresses.iter().filter(|address| address.is_ipv4()).count();
+        for (family, count) in [("ipv4", v4), ("ipv6", addresses.len() - v4)] {
+            self.seat.instruments.dns_addresses.with_label_values(&[family]).set(count as f64);
+        }
+        if self.addresses.as_ref().is_some_and(|before| *before != addresses) {
+            self.seat.instruments.dns_changes.inc();
+        }
+        self.addresses = Some(addresses);
+    }
+
+    fn pace(&self) -> Pace {
+        let every = self.seat.target.every;
+        Pace { every, lead: lead(self.took, every, self.seat.place, self.seat.of) }
+    }
+
+    /// When to collect next; never while a collection is under way or nobody ever got in.
+    fn collection_due(&self) -> Option<Instant> {
+        if self.collecting.is_some() {
+            return None;
+        }
+        match self.collected {
+            _ if self.collect_now => Some(Instant::now()),
+            None => None,
+            Some(last) => Some(self.pace().next_collection(&self.rhythm, last)),
+        }
+    }
+
+    fn collect_due(&mut self, due: Option<Instant>) {
+        let now = Instant::now();
+        if let Some(due) = due {
+            let lag = now.saturating_duration_since(due);
+            self.seat.instruments.lag.observe(lag.as_secs_f64());
+        }
+        self.collect_now = false;
+        let pace = self.pace();
+        pace.started(&mut self.rhythm, now);
+        self.collected = Some(now);
+        let session = self.session.take();
+        let target = self.seat.target.clone();
+        let (probed, budget) = (self.probed.clone(), self.seat.budget.clone());
+        self.collecting = Some(Box::pin(collection::collect(target, session, probed, budget)));
+    }
+
+    fn collection_ended(&mut self, collection: Collection) {
+        let every = self.seat.target.every;
+        let instruments = &self.seat.instruments;
+        self.session = collection.session;
+        if let Some(opened_in) = collection.opened_in {
+            instruments.collector_duration.with_label_values(&["connection"]).set(opened_in.as_secs_f64());
+            instruments.feature("session", None);
+        }
+        if collection.unopened.as_ref().is_some_and(|failure| failure.reason == Reason::AuthPlugin) {
+            instruments.feature("session", Some("auth_plugin"));
+        }
+        if let Some(began) = self.collected {
+            let took = began.elapsed();
+            // Rises at once, falls slowly: being late for a scrape costs more than being early.
+            self.took = took.max(self.took * 7 / 8);
+            for _ in 0..(took.as_nanos() / every.as_nanos()) {
+                instruments.run(Job::Collect, Run::Skipped);
+            }
+        }
+        let mut run = Run::Ok;
+        let mut answered = None;
+        let mut results = Vec::with_capacity(collection.results.len());
+        for (collector, collected) in collection.results {
+            let label = format!("collect.{}", collector.name);
+            let before = self.snapshot.collectors.iter().find(|known| known.name == collector.name);
+            let mut seen = CollectorResult {
+                name: collector.name,
+                last_success: before.and_then(|before| before.last_success),
+                error: None,
+            };
+            let failed_before = before.is_some_and(|before| before.error.is_some());
+            match collected {
+                Collected::Values { block, asked_at, asked, took } => {
+                    instruments.dropped(block.dropped);
+                    instruments.collected(&label, took, asked_at);
+                    instruments.feature(&label, None);
+                    self.seat.slot.copied(collector.name, block, asked + every * SHOWN_FOR_INTERVALS);
+                    seen.last_success = Some(asked_at);
+                    answered = Some(Instant::now());
+                }
+                Collected::Skipped { why } => {
+                    instruments.collected(&label, Duration::ZERO, SystemTime::now());
+                    instruments.feature(&label, Some(why.label()));
+                    answered = Some(Instant::now());
+                }
+                Collected::Failed(failure) => {
+                    run = Run::of(&failure);
+                    instruments.not_collected(&label);
+                    if matches!(failure.errno, Some(1044 | 1045 | 1142 | 1143 | 1227)) && failure.phase == Phase::Query
+                    {
+                        instruments.feature(&label, Some("grant"));
+                    }
+                    // While nobody gets in, the probe's line in the log says why.
+                    if !failed_before && self.outage.is_none() {
+                        warn!(target = %self.seat.target.name, collector = collector.name,
+                            reason = failure.reason.label(), detail = failure.detail, "collector failed");
+                    }
+                    seen.error = Some(failure.to_string());
+                }
+            }
+            if failed_before && seen.error.is_none() {
+                info!(target = %self.seat.target.name, collector = collector.name, "collector succeeds again");
+            }
+            results.push(seen);
+        }
+        instruments.run(Job::Collect, run);
+        if let Some(at) = answered {
+            let headroom = collection.headroom;
+            self.snapshot.connections = headroom.connections().or(self.snapshot.connections);
+            let block = headroom.block(self.seat.target.label.as_deref());
+            self.seat.slot.copied_by_us("headroom", block, at + every * SHOWN_FOR_INTERVALS);
+            self.answered(at);
+        }
+        self.snapshot.collectors = results;
+        self.publish();
+    }
+
+    fn answered(&self, at: Instant) {
+        self.seat.slot.answered(at + self.seat.target.every * SHOWN_FOR_INTERVALS);
+    }
+
+    fn publish(&self) {
+        let block = self.seat.instruments.block(self.seat.target.label.as_deref());
+        self.seat.slot.publish(block, self.snapshot.clone());
+    }
+
+    /// Leaves every connection with COM_QUIT, as far as the server still listens.
+    async fn end(&mut self) {
+        let probing = self.probing.take();
+        let collecting = self.collecting.take();
+        // A greeting that did not come until now is given up: the wait has no end that could be awaited.
+        self.waiting = None;
+        let probe_ends = async {
+            if let Some(probing) = probing {
+                probing.await;
+            }
+        };
+        let collection_ends = async {
+            match collecting {
+                Some(collecting) => collecting.await.session,
+                None => None,
+            }
+        };
+        let both = timeout(GRACE, async { tokio::join!(probe_ends, collection_ends) }).await;
+        let session = self.session.take().or(both.ok().and_then(|((), session)| session));
+        if let Some(session) = session {
+            session.close().await;
+        }
+    }
+}
+
+fn result(failure: Option<Failure>, phases: Vec<(Phase, Duration)>, tls_version: Option<String>) -> ProbeResult {
+    ProbeResult { at: SystemTime::now(), failure, phases, tls_version }
+}
+
+/// The end of a job that may not be under way.
+async fn ended<T>(job: &mut InFlight<T>) -> T {
+    match job {
+        Some(under_way) => {
+            let value = under_way.await;
+            *job = None;
+            value
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

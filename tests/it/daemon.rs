@@ -1,0 +1,202 @@
+//! The real program, started as an operator would start it: a configuration file, a port of its own choosing.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::exposition::Exposition;
+use super::servers::Server;
+
+/// A running goneaway. It is told to stop when dropped.
+pub(crate) struct Daemon {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    log: Arc<Mutex<Vec<String>>>,
+    directory: PathBuf,
+}
+
+/// One HTTP answer.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("answers are UTF-8")
+    }
+}
+
+/// A configuration for one server and the account `goneaway`.
+pub(crate) fn watching(server: &Server, more: &str) -> String {
+    format!(
+        "targets:\n  t:\n    address: 127.0.0.1:{}\n    user: goneaway\n    password: goneaway\n{more}",
+        server.port
+    )
+}
+
+/// Runs the program to its end with a configuration.
+pub(crate) fn run(configuration: &str, arguments: &[&str]) -> Output {
+    let directory = directory();
+    let file = directory.join("exporter.yaml");
+    fs::write(&file, configuration).expect("the temporary directory is ours");
+    let output = program()
+        .arg("--config.file")
+        .arg(&file)
+        .args(arguments)
+        .output()
+        .expect("the program was built for this test");
+    let _ = fs::remove_dir_all(&directory);
+    output
+}
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_goneaway"));
+    command.env_clear().stdin(Stdio::null());
+    command
+}
+
+fn directory() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let directory = std::env::temp_dir().join(format!("goneaway-daemon-{}-{count}", std::process::id()));
+    fs::create_dir_all(&directory).expect("the temporary directory is writable");
+    directory
+}
+
+impl Daemon {
+    /// Starts with this configuration (without its `web` part) and waits until it listens.
+    pub(crate) async fn start(configuration: &str) -> Daemon {
+        let directory = directory();
+        let file = directory.join("exporter.yaml");
+        fs::write(&file, configuration).expect("the temporary directory is ours");
+        let mut child = program()
+            .arg("--config.file")
+            .arg(&file)
+            .args(["--web.listen-address", "127.0.0.1:0"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program was built for this test");
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (listening, heard) = tokio::sync::oneshot::channel();
+        let lines = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        let kept = log.clone();
+        // Ends when the program closes its stderr.
+        std::thread::spawn(move || {
+            let mut listening = Some(listening);
+            for line in lines.lines().map_while(Result::ok) {
+                let address = line.split_once("listening=").and_then(|(_, rest)| {
+                    rest.trim_matches('"').split([' ', '"', ',']).next()?.parse::<SocketAddr>().ok()
+                });
+                if let (Some(address), Some(sender)) = (address, listening.take_if(|_| address.is_some())) {
+                    let _ = sender.send(address);
+                }
+                kept.lock().expect("no holder panics").push(line);
+            }
+        });
+        let address = match tokio::time::timeout(Duration::from_secs(10), heard).await {
+            Ok(Ok(address)) => address,
+            _ => {
+                let _ = child.kill();
+                panic!("the daemon did not say where it listens; its log: {:#?}", log.lock());
+            }
+        };
+        Daemon { child, address, log, directory }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.lock().expect("no holder panics").clone()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.get_with(path, "").await
+    }
+
+    /// A request with more header lines, each ended by CRLF.
+    pub(crate) async fn get_with(&self, path: &str, headers: &str) -> Answer {
+        get(self.address, path, headers).await
+    }
+
+    pub(crate) async fn scrape(&self) -> Exposition {
+        let answer = self.get("/metrics").await;
+        assert_eq!(answer.status, 200, "{}", answer.head);
+        Exposition::parse(answer.text())
+    }
+
+    /// Scrapes until the condition holds, and returns that scrape.
+    pub(crate) async fn until(&self, within: Duration, what: &str, holds: impl Fn(&Exposition) -> bool) -> Exposition {
+        let end = Instant::now() + within;
+        loop {
+            let seen = self.scrape().await;
+            if holds(&seen) {
+                return seen;
+            }
+            assert!(Instant::now() < end, "not within {within:?}: {what}; log: {:#?}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Resident memory in bytes and open descriptors, from /proc.
+    pub(crate) fn footprint(&self) -> (u64, usize) {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("every process has it");
+        let kilobytes: u64 = line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number");
+        let descriptors = fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("it runs").count();
+        (kilobytes * 1024, descriptors)
+    }
+
+    /// Sends SIGTERM and returns how long it took to exit, and its exit code.
+    pub(crate) async fn stop(mut self) -> (Duration, Option<i32>) {
+        let began = Instant::now();
+        self.terminate();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is our child") {
+                return (began.elapsed(), status.code());
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "does not stop; log: {:#?}", self.log());
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    fn terminate(&self) {
+        // SAFETY: a plain system call; the child has not been waited for, so the pid is still its own.
+        unsafe { libc::kill(self.pid() as libc::pid_t, libc::SIGTERM) };
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// One request on a connection of its own.
+pub(crate) async fn get(address: SocketAddr, path: &str, headers: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).await.expect("it listens");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).await.expect("it reads");
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.expect("it answers and closes");
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("an answer has a head");
+    let head = String::from_utf8(bytes[..end].to_vec()).expect("heads are ASCII");
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("an answer has a status");
+    assert!(!head.to_ascii_lowercase().contains("transfer-encoding"), "answers have a length: {head}");
+    Answer { status, head, body: bytes[end + 4..].to_vec() }
+}

@@ -1,0 +1,221 @@
+//! The real daemon on real servers, in health and in trouble.
+
+use std::time::{Duration, Instant};
+
+use super::daemon::{Daemon, run, watching};
+use super::servers::{self, Kind, Server};
+
+/// Durations of soaks: short where every change runs them, long by `scripts/test --long`.
+fn soak(short: u64, long: u64) -> Duration {
+    Duration::from_secs(if std::env::var_os("GONEAWAY_TEST_LONG").is_some() { long } else { short })
+}
+
+#[tokio::test]
+async fn a_watched_server_is_on_the_first_scrape_within_a_second() {
+    for kind in Kind::ALL {
+        let Some(server) = servers::shared(kind).await else { continue };
+        let began = Instant::now();
+        let daemon = Daemon::start(&watching(server, "")).await;
+        let seen = daemon.until(Duration::from_secs(2), "values", |seen| seen.up() && seen.has_copied()).await;
+        let took = began.elapsed();
+        println!("{}: first complete scrape after {took:?}", server.version);
+        assert!(took < Duration::from_secs(1), "{}: {took:?}", server.version);
+        assert_eq!(seen.of("mysql_conn_probe_success", ""), Some(1.0));
+        assert_eq!(seen.of("mysql_exporter_collector_success", "collector=\"collect.global_status\""), Some(1.0));
+        assert!(seen.of("mysql_global_status_connections", "").is_some_and(|connections| connections > 0.0));
+        assert_eq!(seen.of("mysql_conn_door_in_use", "door=\"main\""), Some(1.0));
+        let (took, code) = daemon.stop().await;
+        assert!(took < Duration::from_secs(1) && code == Some(0), "stopping took {took:?}, code {code:?}");
+    }
+}
+
+#[tokio::test]
+async fn it_listens_at_once_and_answers_when_the_database_is_down() {
+    let began = Instant::now();
+    let daemon = Daemon::start("targets:\n  t:\n    address: 127.0.0.1:9\n").await;
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    let seen = daemon
+        .until(Duration::from_secs(2), "a failed probe", |seen| {
+            seen.of("mysql_conn_probe_failures_total", "phase=\"tcp\",reason=\"refused\"") == Some(1.0)
+        })
+        .await;
+    assert_eq!(seen.of("mysql_up", ""), Some(0.0));
+    assert_eq!(daemon.get("/health").await.status, 200);
+    assert_eq!(daemon.get("/health/db").await.status, 503);
+    let down = daemon.log().iter().filter(|line| line.contains("probe failed")).count();
+    assert_eq!(down, 1, "{:#?}", daemon.log());
+}
+
+#[tokio::test]
+async fn a_frozen_server_costs_a_scrape_nothing_and_the_server_at_most_one_abort() {
+    let kinds = Kind::ALL.map(|kind| tokio::spawn(freeze_and_thaw(kind)));
+    for kind in kinds {
+        kind.await.expect("freezing this server went wrong");
+    }
+}
+
+async fn freeze_and_thaw(kind: Kind) {
+    let Some(server) = Server::private(kind, &[]).await else { return };
+    let every = Duration::from_secs(2);
+    let daemon = Daemon::start(&watching(&server, "    every: 2s\n    timeout: 1s\n    connect_timeout: 1s\n")).await;
+    daemon.until(Duration::from_secs(5), "values", |seen| seen.up() && seen.has_copied()).await;
+    let (clients, connects) = (server.status("Aborted_clients").await, server.status("Aborted_connects").await);
+
+    server.freeze().await;
+    let frozen = Instant::now();
+    let margin = Duration::from_millis(200);
+    daemon.until(every * 2 + margin, "down within two intervals", |seen| !seen.up() && !seen.has_copied()).await;
+    println!("{}: down and empty {:?} after the freeze", server.version, frozen.elapsed());
+
+    let mut times = Vec::new();
+    for _ in 0..200 {
+        let began = Instant::now();
+        daemon.scrape().await;
+        times.push(began.elapsed());
+    }
+    times.sort();
+    println!("{}: scrapes of a frozen server p50 {:?}, p99 {:?}", server.version, times[100], times[198]);
+
+    let (memory, descriptors) = daemon.footprint();
+    let until = frozen + soak(60, 600);
+    let mut most = (0, 0);
+    while Instant::now() < until {
+        daemon.scrape().await;
+        let now = daemon.footprint();
+        most = (now.0.max(most.0), now.1.max(most.1));
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    println!("{}: memory {memory} to at most {}, descriptors {descriptors} to {}", server.version, most.0, most.1);
+    assert!(most.0 < memory + 1024 * 1024, "memory grew from {memory} to {}", most.0);
+    assert!(most.1 <= descriptors + 1, "descriptors grew from {descriptors} to {}", most.1);
+    let failures = daemon.scrape().await.of("mysql_conn_probe_failures_total", "phase=\"greeting\",reason=\"timeout\"");
+    let due = frozen.elapsed().as_secs_f64() / every.as_secs_f64();
+    assert!(failures.is_some_and(|failures| (failures - due).abs() <= 2.0), "{failures:?} failures, {due} were due");
+
+    server.thaw();
+    let thawed = Instant::now();
+    daemon
+        .until(Duration::from_secs(1), "all back", |seen| {
+            seen.up() && seen.has_copied() && seen.of("mysql_conn_probe_success", "") == Some(1.0)
+        })
+        .await;
+    println!("{}: back {:?} after the thaw", server.version, thawed.elapsed());
+    daemon
+        .until(every * 3, "two more good probes", |seen| {
+            seen.of("mysql_conn_probes_total", "result=\"success\"").is_some_and(|successes| successes >= 4.0)
+        })
+        .await;
+    let aborted_clients = server.status("Aborted_clients").await - clients;
+    let aborted_connects = server.status("Aborted_connects").await - connects;
+    println!("{}: Aborted_clients +{aborted_clients}, Aborted_connects +{aborted_connects}", server.version);
+    assert!(aborted_clients <= 1 && aborted_connects <= 1, "+{aborted_clients}, +{aborted_connects}");
+    // Last, since it is the one that a busy machine can spoil: everything above is known by then.
+    assert!(times[198] < Duration::from_millis(5), "{}: p99 {:?}", server.version, times[198]);
+}
+
+#[tokio::test]
+async fn a_hundred_rounds_leave_no_trace_in_the_servers_counters() {
+    let kinds = Kind::ALL.map(|kind| tokio::spawn(watch_without_a_trace(kind)));
+    for kind in kinds {
+        kind.await.expect("watching this server left a trace");
+    }
+}
+
+async fn watch_without_a_trace(kind: Kind) {
+    let Some(server) = Server::private(kind, &[]).await else { return };
+    let errors = server.raised_errors().await;
+    let (clients, connects) = (server.status("Aborted_clients").await, server.status("Aborted_connects").await);
+    let daemon = Daemon::start(&watching(&server, "    every: 1s\n    timeout: 1s\n    connect_timeout: 1s\n")).await;
+    let end = Instant::now() + Duration::from_secs(130);
+    let mut most = 0.0_f64;
+    loop {
+        let seen = daemon.scrape().await;
+        let held: f64 = seen.starting_with("mysql_conn_exporter_connections{").map(|(_, held)| held).sum();
+        most = most.max(held);
+        if seen.of("mysql_conn_probes_total", "result=\"success\"").is_some_and(|successes| successes >= 100.0) {
+            assert_eq!(seen.of("mysql_conn_probes_total", "result=\"failure\""), Some(0.0));
+            break;
+        }
+        assert!(Instant::now() < end, "100 rounds take longer than {:?}; log: {:#?}", end.elapsed(), daemon.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let (took, code) = daemon.stop().await;
+    assert!(code == Some(0) && took < Duration::from_secs(1), "stopping took {took:?}, code {code:?}");
+    let raised = server.raised_errors().await - errors;
+    let aborted_clients = server.status("Aborted_clients").await - clients;
+    let aborted_connects = server.status("Aborted_connects").await - connects;
+    println!(
+        "{}: 100 rounds: errors +{raised}, Aborted_clients +{aborted_clients}, Aborted_connects +{aborted_connects}, at most {most} connections",
+        server.version
+    );
+    assert_eq!((raised, aborted_clients, aborted_connects), (0, 0, 0), "{}", server.version);
+    assert!(most <= 8.0, "{most} connections");
+}
+
+#[tokio::test]
+async fn a_full_server_is_up_and_refuses_and_both_are_told() {
+    for kind in Kind::ALL {
+        let Some(server) = Server::private(kind, &["max_connections=5"]).await else { continue };
+        let daemon =
+            Daemon::start(&watching(&server, "    every: 1s\n    timeout: 1s\n    connect_timeout: 1s\n")).await;
+        daemon.until(Duration::from_secs(5), "values", |seen| seen.up() && seen.has_copied()).await;
+        let taken = server.fill().await;
+        let refused = ["auth", "greeting"].map(|phase| format!("phase=\"{phase}\",reason=\"too_many_connections\""));
+        let seen = daemon
+            .until(Duration::from_secs(10), "refused", |seen| {
+                refused.iter().any(|labels| seen.of("mysql_conn_probe_failures_total", labels) > Some(1.0))
+            })
+            .await;
+        assert!(seen.up() && seen.has_copied(), "{}: the kept session goes on", server.version);
+        assert_eq!(seen.of("mysql_conn_probe_success", ""), Some(0.0));
+        let headroom = seen.of("mysql_conn_headroom_ratio", "scope=\"server\",user=\"\"");
+        assert!(headroom.is_some_and(|headroom| headroom <= 0.2), "{}: headroom {headroom:?}", server.version);
+        drop(taken);
+    }
+}
+
+#[tokio::test]
+async fn a_restarted_server_is_found_again_without_an_old_session() {
+    for kind in Kind::ALL {
+        let Some(server) = Server::private(kind, &[]).await else { continue };
+        let daemon =
+            Daemon::start(&watching(&server, "    every: 1s\n    timeout: 1s\n    connect_timeout: 1s\n")).await;
+        daemon.until(Duration::from_secs(5), "values", |seen| seen.up() && seen.has_copied()).await;
+        server.kill();
+        daemon.until(Duration::from_secs(4), "down", |seen| !seen.up() && !seen.has_copied()).await;
+        server.start().await;
+        daemon.until(Duration::from_secs(4), "values again", |seen| seen.up() && seen.has_copied()).await;
+        let log = daemon.log();
+        let lines = |words: &str| log.iter().filter(|line| line.contains(words)).count();
+        assert_eq!((lines("probe failed"), lines("probe succeeds again")), (1, 1), "{}: {log:#?}", server.version);
+    }
+}
+
+#[tokio::test]
+async fn families_of_our_own_are_few_and_say_what_they_are() {
+    for kind in Kind::ALL {
+        let Some(server) = servers::shared(kind).await else { continue };
+        let daemon = Daemon::start(&watching(server, "")).await;
+        let seen = daemon.until(Duration::from_secs(5), "values", |seen| seen.up() && seen.has_copied()).await;
+        let own = seen.starting_with("mysql_conn_").filter(|(series, _)| series.contains("target=\"t\"")).count();
+        println!("{}: {own} series of our own, {} in all", server.version, seen.series.len());
+        assert!(own < 350, "{own} series of our own");
+        for (family, kind) in &seen.types {
+            let help = seen.help.get(family).map_or("", String::as_str);
+            assert!(help.len() > 10, "{family} ({kind}) has no help text");
+        }
+    }
+}
+
+#[test]
+fn check_tells_a_person_phase_by_phase_and_exits_by_the_result() {
+    let output = run("targets:\n  t:\n    address: 127.0.0.1:9\n", &["check"]);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.starts_with("t (127.0.0.1:9) failed in phase tcp: refused\n"), "{told}");
+    assert!(told.contains("  cause: ") && told.contains("  hint: "), "{told}");
+    let output = run("targets:\n  t:\n    address: 127.0.0.1:9\n", &["check", "u"]);
+    assert_eq!(output.status.code(), Some(3));
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(complaint, "error: there is no target `u`\n  hint: configured are t\n");
+}
