@@ -312,7 +312,6 @@ impl Server {
             format!("server-id={}", self.port),
             format!("bind-address={addresses}"),
             format!("ssl-ca={}", tls.ca.display()),
-            "skip-name-resolve".into(),
             "performance-schema=ON".into(),
             "innodb-buffer-pool-load-at-startup=OFF".into(),
             "innodb-buffer-pool-dump-at-shutdown=OFF".into(),
@@ -327,6 +326,10 @@ impl Server {
             // The binary log is on by default in MySQL only, and half a second of each start.
             lines.push("skip-log-bin".into());
             lines.push("mysqlx=OFF".into());
+        }
+        // MySQL shows it OFF when a later line says so, and goes on as if it were ON.
+        if !options.contains(&"skip-name-resolve=OFF") {
+            lines.push("skip-name-resolve".into());
         }
         // Last, so that a test has the last word.
         lines.extend(options.iter().map(|&option| option.into()));
