@@ -114,7 +114,8 @@ impl Column {
     fn broken_promises(&self, effort: &Effort) -> impl Iterator<Item = String> {
         // A debug build on a busy machine: what is left is sanity.
         let slack = if effort.short { 10.0 } else { 1.0 };
-        let most = |what: &str, is: f64, bound: f64| (is > bound).then(|| format!("{what} is {is:.4}, promised {bound}"));
+        let most =
+            |what: &str, is: f64, bound: f64| (is > bound).then(|| format!("{what} is {is:.4}, promised {bound}"));
         [
             most("start to first complete scrape (s)", self.start, 1.0 * slack),
             most("scrape p50 (s)", self.p50, 0.001 * slack),
@@ -344,7 +345,9 @@ impl Exporter {
         let text = self.text().expect("an answer");
         let ended = ["result=\"success\"", "result=\"failure\""];
         text.lines()
-            .filter(|line| line.starts_with("mysql_conn_probes_total{") && ended.iter().any(|result| line.contains(result)))
+            .filter(|line| {
+                line.starts_with("mysql_conn_probes_total{") && ended.iter().any(|result| line.contains(result))
+            })
             .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
             .sum::<f64>() as i64
     }
@@ -420,17 +423,18 @@ impl Client {
 /// Reads an answer to its end; anything but a good one is an error.
 fn body(stream: &mut BufReader<TcpStream>) -> io::Result<()> {
     let bad = |what: &str| io::Error::other(what.to_string());
-    let line = |stream: &mut BufReader<TcpStream>| {
+    let line = |stream: &mut BufReader<TcpStream>| -> io::Result<String> {
         let mut line = String::new();
         match stream.read_line(&mut line)? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             _ => Ok(line.trim_end().to_ascii_lowercase()),
         }
     };
-    let skip = |stream: &mut BufReader<TcpStream>, length: u64| match io::copy(&mut stream.take(length), &mut io::sink())? {
-        copied if copied == length => Ok(()),
-        _ => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
-    };
+    let skip =
+        |stream: &mut BufReader<TcpStream>, length: u64| match io::copy(&mut stream.take(length), &mut io::sink())? {
+            copied if copied == length => Ok(()),
+            _ => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+        };
 
     let status = line(stream)?;
     if !status.starts_with("http/1.1 200") {

@@ -554,7 +554,7 @@ impl Installed {
 }
 
 // Where scripts/fetch puts things.
-fn cache() -> Option<PathBuf> {
+pub(crate) fn cache() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set("GONEAWAY_CACHE")
         .or_else(|| Some(set("XDG_CACHE_HOME")?.join("goneaway")))
