@@ -6,21 +6,32 @@
 //! configuration alone; what it cannot know (`Judges`) it is told.
 
 pub mod secret;
-mod settings;
-mod origin;
+
 mod shape;
-mod value;
+
+mod origin;
 mod mistakes;
+
+mod settings;
+mod value;
+
+mod syntax;
 mod located;
+
 mod layer;
-mod environment;
 mod document;
+mod environment;
 mod flags;
+
 mod merge;
 mod rules;
 mod load;
+
 mod show;
 mod annotated;
+
+#[cfg(test)]
+mod tests;
 
 pub use annotated::{exporter_yaml, settings_markdown};
 pub use flags::Flag;

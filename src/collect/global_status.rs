@@ -49,6 +49,7 @@ crate::metrics! {
 }
 
 fn read(rows: &Rows, _: &Known, out: &mut BlockBuilder) {
+    out.reserve(rows.rows.len());
     let groups = Groups::new(out);
     let mut galera = Galera::default();
     let mut name = Name::with_prefix("mysql_global_status_");
@@ -167,5 +168,122 @@ impl<'a> Galera<'a> {
                 out.single(family.name, family.kind, family.help(), *value);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{Format, write};
+    use crate::mysql::server::Server;
+
+    /// The sample lines that these rows become.
+    fn lines(rows: &[(&str, Option<&str>)]) -> Vec<String> {
+        let cells = |(name, value): &(&str, Option<&str>)| vec![Some((*name).to_owned()), value.map(str::to_owned)];
+        let rows = Rows { columns: Vec::new(), rows: rows.iter().map(cells).collect() };
+        let server = Server::from_version("10.11.6-MariaDB");
+        let mut out = BlockBuilder::new(None);
+        read(&rows, &Known { server: &server }, &mut out);
+        let text = write(&[std::sync::Arc::new(out.finish())], Format::Text);
+        text.lines().filter(|line| !line.starts_with("# HELP")).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_variable_is_an_untyped_family_of_its_own() {
+        assert_eq!(
+            lines(&[("Threads_connected", Some("7")), ("Rpl_status", Some("AUTH_MASTER")), ("Slave_running", None)]),
+            ["# TYPE mysql_global_status_threads_connected untyped", "mysql_global_status_threads_connected 7"]
+        );
+        // A prefix without its underscore is no group.
+        assert_eq!(lines(&[("Compression", Some("OFF"))])[1], "mysql_global_status_compression 0");
+    }
+
+    #[test]
+    fn groups_are_told_apart_by_a_label() {
+        for (variable, line) in [
+            ("Com_select", "commands_total{command=\"select\"} 5"),
+            ("Com_stmt_close", "commands_total{command=\"stmt_close\"} 5"),
+            ("Handler_read_rnd_next", "handlers_total{handler=\"read_rnd_next\"} 5"),
+            ("Connection_errors_max_connections", "connection_errors_total{error=\"max_connections\"} 5"),
+            ("Innodb_rows_read", "innodb_row_ops_total{operation=\"read\"} 5"),
+            ("Performance_schema_accounts_lost", "performance_schema_lost_total{instrumentation=\"accounts_lost\"} 5"),
+        ] {
+            assert_eq!(lines(&[(variable, Some("5"))])[1], format!("mysql_global_status_{line}"));
+        }
+    }
+
+    #[test]
+    fn buffer_pool_pages_are_states_or_changes_and_never_their_sum() {
+        let pages = |variable: &str| lines(&[(variable, Some("3"))]);
+        for state in ["data", "free", "misc", "old"] {
+            assert_eq!(
+                pages(&format!("Innodb_buffer_pool_pages_{state}")),
+                [
+                    "# TYPE mysql_global_status_buffer_pool_pages gauge".to_owned(),
+                    format!("mysql_global_status_buffer_pool_pages{{state=\"{state}\"}} 3")
+                ]
+            );
+        }
+        for operation in ["flushed", "made_young", "LRU_flushed"] {
+            assert_eq!(
+                pages(&format!("Innodb_buffer_pool_pages_{operation}")),
+                [
+                    "# TYPE mysql_global_status_buffer_pool_page_changes_total counter".to_owned(),
+                    format!(
+                        "mysql_global_status_buffer_pool_page_changes_total{{operation=\"{}\"}} 3",
+                        operation.to_ascii_lowercase()
+                    )
+                ]
+            );
+        }
+        assert_eq!(
+            pages("Innodb_buffer_pool_pages_dirty"),
+            [
+                "# TYPE mysql_global_status_buffer_pool_dirty_pages gauge",
+                "mysql_global_status_buffer_pool_dirty_pages 3"
+            ]
+        );
+        assert_eq!(pages("Innodb_buffer_pool_pages_total"), [""; 0]);
+    }
+
+    #[test]
+    fn a_galera_node_tells_its_state_and_the_clusters_latency() {
+        let lines = lines(&[
+            ("wsrep_local_state_uuid", Some("a-b")),
+            ("wsrep_cluster_state_uuid", Some("a-c")),
+            ("wsrep_provider_version", Some("26.4.16(r)")),
+            ("wsrep_cluster_status", Some("Primary")),
+            ("wsrep_evs_repl_latency", Some("0.000258/0.000565/0.0016854/0.00016/139")),
+        ]);
+        let samples: Vec<&str> = lines.iter().map(String::as_str).filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(
+            samples,
+            [
+                "mysql_galera_evs_repl_latency_avg_seconds 0.000565",
+                "mysql_galera_evs_repl_latency_max_seconds 0.0016854",
+                "mysql_galera_evs_repl_latency_min_seconds 0.000258",
+                "mysql_galera_evs_repl_latency_sample_size 139",
+                "mysql_galera_evs_repl_latency_stdev 0.00016",
+                "mysql_galera_status_info{wsrep_local_state_uuid=\"a-b\",wsrep_cluster_state_uuid=\"a-c\",wsrep_provider_version=\"26.4.16(r)\"} 1",
+                "mysql_global_status_wsrep_cluster_status 1",
+            ]
+        );
+    }
+
+    #[test]
+    fn without_galera_there_are_no_galera_families() {
+        for latency in ["", "0/0/0", "a/b/c/d/e", "0/0/0/0/0/0"] {
+            let rows = [
+                ("wsrep_local_state_uuid", Some("")),
+                ("wsrep_cluster_state_uuid", Some("x")),
+                ("wsrep_evs_repl_latency", Some(latency)),
+            ];
+            assert_eq!(lines(&rows), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn a_variable_that_comes_twice_is_told_once() {
+        assert_eq!(lines(&[("Com_x", Some("1")), ("Com_X", Some("2"))]).len(), 2);
     }
 }

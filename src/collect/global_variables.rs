@@ -29,6 +29,7 @@ crate::metrics! {
 }
 
 fn read(rows: &Rows, _: &Known, out: &mut BlockBuilder) {
+    out.reserve(rows.rows.len());
     let mut words = Words::default();
     let mut name = Name::with_prefix("mysql_global_variables_");
     for (variable, text) in rows.pairs() {
@@ -107,4 +108,78 @@ fn gcache_size(provider_options: &str) -> Option<f64> {
         _ => return None,
     };
     Some(digits.parse::<u64>().ok()? as f64 * f64::from(2).powi(shift))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{Format, write};
+    use crate::mysql::server::Server;
+
+    /// The sample lines that these rows become, but for the version's.
+    fn lines(rows: &[(&str, &str)]) -> Vec<String> {
+        let cells = |(name, value): &(&str, &str)| vec![Some((*name).to_owned()), Some((*value).to_owned())];
+        let rows = Rows { columns: Vec::new(), rows: rows.iter().map(cells).collect() };
+        let server = Server::from_version("9.7.4");
+        let mut out = BlockBuilder::new(None);
+        read(&rows, &Known { server: &server }, &mut out);
+        let text = write(&[std::sync::Arc::new(out.finish())], Format::Text);
+        let told = |line: &&str| !line.starts_with("# HELP") && !line.contains("mysql_version_info");
+        text.lines().filter(told).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn numbers_and_switches_are_gauges_and_words_are_left_out() {
+        assert_eq!(
+            lines(&[("wait_timeout", "28800"), ("skip_name_resolve", "ON"), ("sql_mode", "STRICT_TRANS_TABLES")]),
+            [
+                "# TYPE mysql_global_variables_skip_name_resolve gauge",
+                "mysql_global_variables_skip_name_resolve 1",
+                "# TYPE mysql_global_variables_wait_timeout gauge",
+                "mysql_global_variables_wait_timeout 28800",
+            ]
+        );
+    }
+
+    #[test]
+    fn characters_that_a_name_cannot_have_become_underscores() {
+        let lines = lines(&[("validate_password.length", "8")]);
+        assert_eq!(lines[1], "mysql_global_variables_validate_password_length 8");
+    }
+
+    #[test]
+    fn the_isolation_level_is_found_under_both_names() {
+        for rows in [
+            &[("tx_isolation", "REPEATABLE-READ")][..],
+            &[("transaction_isolation", "REPEATABLE-READ")],
+            &[("tx_isolation", "x"), ("transaction_isolation", "REPEATABLE-READ")],
+        ] {
+            assert_eq!(lines(rows)[1], "mysql_transaction_isolation{level=\"REPEATABLE-READ\"} 1");
+        }
+    }
+
+    #[test]
+    fn a_galera_cluster_is_told_by_its_name_and_its_cache() {
+        let lines = lines(&[
+            ("wsrep_cluster_name", "shop"),
+            ("wsrep_provider_options", "evs.version = 1; gcache.size = 128M; gcs.fc_limit = 16; "),
+        ]);
+        assert_eq!(lines[1], "mysql_galera_gcache_size_bytes 134217728");
+        assert_eq!(lines[3], "mysql_galera_variables_info{wsrep_cluster_name=\"shop\"} 1");
+        for (options, size) in [("gcache.size = 4096;", 4096.0), ("gcache.size = 2G;", 2147483648.0)] {
+            assert_eq!(gcache_size(options), Some(size));
+        }
+        for options in ["", "gcache.page_size = 128M;", "gcache.size = many;", "gcache.size = 1X;"] {
+            assert_eq!(gcache_size(options), None, "{options}");
+        }
+    }
+
+    #[test]
+    fn the_version_is_told_even_when_nothing_is_known() {
+        let mut out = BlockBuilder::new(None);
+        let server = Server::from_version("9.7.4");
+        read(&Rows::default(), &Known { server: &server }, &mut out);
+        let text = write(&[std::sync::Arc::new(out.finish())], Format::Text);
+        assert!(text.ends_with("mysql_version_info{innodb_version=\"\",version=\"\",version_comment=\"\"} 1\n"));
+    }
 }

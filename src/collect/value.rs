@@ -94,7 +94,7 @@ fn unix_time(year: u64, month: u64, day: u64, time: &str) -> Option<f64> {
 fn days_in(year: u64, month: u64) -> Option<u64> {
     match month {
         4 | 6 | 9 | 11 => Some(30),
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => Some(29),
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => Some(29),
         2 => Some(28),
         1..=12 => Some(31),
         _ => None,
@@ -139,13 +139,14 @@ impl Name {
     /// Lower case, with `_` for every character that a metric's name cannot have.
     pub(super) fn set(&mut self, variable: &str) {
         self.text.truncate(self.prefix);
-        self.text.extend(
-            variable.chars().map(
-                |character| {
-                    if character.is_ascii_alphanumeric() { character.to_ascii_lowercase() } else { '_' }
-                },
-            ),
-        );
+        let unsafe_byte = |byte: u8| !(byte.is_ascii_alphanumeric() | (byte == b'_'));
+        // To the end in any case, so that the compiler takes sixteen bytes at once.
+        if variable.bytes().fold(0, |found, byte| found | u8::from(unsafe_byte(byte))) == 0 {
+            self.text.push_str(variable);
+        } else {
+            self.text.extend(variable.chars().map(|it| if it.is_ascii_alphanumeric() { it } else { '_' }));
+        }
+        self.text[self.prefix..].make_ascii_lowercase();
     }
 
     pub(super) fn metric(&self) -> &str {

@@ -30,9 +30,8 @@ const GROUPS: [(&str, &str, &str); 6] = [
 const DEFAULTS: &str = "\
 # What all targets share: the same keys as a target has, but for `address`. A target's own count more.
 defaults:
+  #user: goneaway
   #every: 15s
-  #tls:
-  #  mode: VERIFY_IDENTITY
 ";
 
 /// The text of the shipped configuration.

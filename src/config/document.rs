@@ -3,15 +3,19 @@
 use std::collections::HashMap;
 
 use super::layer::{Filling, folded};
-use super::located::{self, Content, Entry, Node, Spot};
+use super::located::{self, Content, Entry, Node};
 use super::origin::{File, Place};
 use super::settings::{Kind, Setting, below, find, meant};
+use super::syntax::Spot;
 
 /// Reads the text of a file into a layer.
 pub(crate) fn read(text: &str, file: &File, filling: &mut Filling<'_>) {
     let (tree, refused) = located::read(text.strip_prefix('\u{feff}').unwrap_or(text));
     for refusal in refused {
-        filling.mistakes.at(&place(file, refusal.spot), &refusal.path.join("."), refusal.text);
+        // What is below a setting may be a part of a password.
+        let shown = (1..refusal.path.len()).find(|length| find(&refusal.path[..*length]).is_some());
+        let path = refusal.path[..shown.unwrap_or(refusal.path.len())].join(".");
+        filling.mistakes.at(&place(file, refusal.spot), &path, refusal.text);
     }
     if let Some(tree) = tree {
         let mut walk = Walk { file, filling, path: Vec::new() };
@@ -36,6 +40,7 @@ impl Walk<'_, '_> {
         let setting = find(&self.path);
         match (&node.content, setting) {
             (Content::Nothing, _) => {}
+            (Content::Refused, _) => self.filling.unusable(&self.path, &at, key),
             (Content::Map(entries), _) if !below(&self.path).is_empty() => self.entries(entries),
             (Content::List(items), Some(setting)) if setting.kind == Kind::Listen => {
                 self.items(setting, items, &at, key);
@@ -51,7 +56,10 @@ impl Walk<'_, '_> {
                 }
             }
             (other, Some(setting)) => self.wrong(&at, key, &misshapen(other, setting)),
-            (other, None) => self.wrong(&at, key, &not_a_group(other, &self.path)),
+            (other, None) => {
+                self.filling.mistakes.at(&at, &self.path.join("."), not_a_group(other, &self.path));
+                self.filling.unusable(&self.path, &at, key);
+            }
         }
     }
 
@@ -77,10 +85,28 @@ impl Walk<'_, '_> {
                 }
                 self.node(&entry.value, &at);
             } else {
-                let says = unknown(&self.path[..self.path.len() - 1], &entry.key);
-                self.filling.mistakes.at(&at, &dotted, says);
+                self.unknown(&entry.key, &at);
             }
             self.path.pop();
+        }
+    }
+
+    /// A key that means nothing stands for the one that was meant, so that nobody misses that one too.
+    fn unknown(&mut self, key: &str, at: &Place) {
+        let group = &self.path[..self.path.len() - 1];
+        let ours = meant(group, key);
+        let says = match &ours {
+            Some(ours) => format!("unknown setting; did you mean `{ours}`?"),
+            None if group == ["defaults"] && key == "address" => "each target has an address of its own".to_owned(),
+            None => {
+                let known: Vec<String> = below(group).iter().map(|name| format!("`{name}`")).collect();
+                format!("unknown setting; known here: {}", known.join(", "))
+            }
+        };
+        self.filling.mistakes.at(at, &self.path.join("."), says);
+        if let Some(ours) = ours {
+            let path: Vec<String> = group.iter().cloned().chain(ours.split('.').map(str::to_owned)).collect();
+            self.filling.unusable(&path, at, at);
         }
     }
 
@@ -107,17 +133,6 @@ impl Walk<'_, '_> {
 
 fn is_known(path: &[String]) -> bool {
     find(path).is_some() || !below(path).is_empty()
-}
-
-/// What an unknown key is answered.
-pub(crate) fn unknown(group: &[String], key: &str) -> String {
-    match meant(group, key) {
-        Some(ours) => format!("unknown setting; did you mean `{ours}`?"),
-        None => {
-            let known: Vec<String> = below(group).iter().map(|name| format!("`{name}`")).collect();
-            format!("unknown setting; known here: {}", known.join(", "))
-        }
-    }
 }
 
 /// A plain `null` is taken as a word in a password only, where every text is meant.

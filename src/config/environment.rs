@@ -8,7 +8,7 @@ use std::ffi::OsString;
 
 use super::layer::{Filling, Keys, folded};
 use super::origin::Place;
-use super::settings::{Kind, OF_A_TARGET, SETTINGS, find, meant};
+use super::settings::{Kind, OF_A_TARGET, SETTINGS, below, find, meant};
 
 pub(crate) const PREFIX: &str = "GONEAWAY_";
 
@@ -127,7 +127,7 @@ fn of_a_target(tail: &str, names: &BTreeMap<String, &String>) -> Result<Keys, St
 
 /// What a variable that names nothing is answered.
 fn stray(rest: &str, path: &[String]) -> String {
-    let known = (1..path.len()).take_while(|length| !super::settings::below(&path[..*length]).is_empty()).count();
+    let known = (1..path.len()).take_while(|length| !below(&path[..*length]).is_empty()).count();
     let (group, key) = (&path[..known], &path[known]);
     if let Some(ours) = meant(group, key).filter(|_| known > 0 || path.len() > 1) {
         return format!("unknown setting; did you mean `{}`?", upper(&ours.replace('.', "__")));
@@ -135,6 +135,10 @@ fn stray(rest: &str, path: &[String]) -> String {
     let flat = |path: &str| path.replace('.', "_");
     if let Some(setting) = SETTINGS.iter().find(|setting| flat(setting.path) == rest.replace("__", "_")) {
         return format!("unknown setting; did you mean `{PREFIX}{}`?", upper(&setting.path.replace('.', "__")));
+    }
+    let here: Vec<String> = below(group).into_iter().map(|name| format!("`{}`", upper(name))).collect();
+    if known > 0 {
+        return format!("unknown setting; known here: {}", here.join(", "));
     }
     format!("unknown setting; its parts are joined by `__`, as in `{PREFIX}LOG__LEVEL`")
 }

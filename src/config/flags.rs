@@ -23,7 +23,7 @@ impl Flag {
 }
 
 /// Reads the flags into a layer.
-pub(super) fn read(flags: &[Flag], filling: &mut Filling<'_>) {
+pub(crate) fn read(flags: &[Flag], filling: &mut Filling<'_>) {
     for flag in flags.iter().filter(|flag| !flag.values.is_empty()) {
         let place = Place::Flag(flag.name.clone());
         let path = keys(&flag.path);

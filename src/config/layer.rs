@@ -110,7 +110,19 @@ impl<'a> Filling<'a> {
     /// A setting that could not be read at all.
     pub(crate) fn wrong(&mut self, path: &[String], place: &Place, key: &Place, says: String) {
         self.mistakes.at(place, &path.join("."), says);
-        self.put(path, place, key, None);
+        self.unusable(path, place, key);
+    }
+
+    /// A setting that was said and cannot be used: nothing may be concluded from its absence. For a target that is its
+    /// address.
+    pub(crate) fn unusable(&mut self, path: &[String], place: &Place, key: &Place) {
+        let mut path = path.to_vec();
+        if path.len() == 2 && path[0] == "targets" {
+            path.push("address".to_owned());
+        }
+        if find(&path).is_some() && !self.layer.leaves.contains_key(&path) {
+            self.put(&path, place, key, None);
+        }
     }
 
     /// The finished layer.
@@ -134,21 +146,22 @@ impl<'a> Filling<'a> {
 
     /// Within one layer a password is said in one way; a higher layer may say it in another.
     fn one_password(&mut self) {
-        let mut said: BTreeMap<&[String], Vec<&Origin>> = BTreeMap::new();
-        for (path, leaf) in &self.layer.leaves {
+        let mut said: BTreeMap<&[String], Vec<&mut Leaf>> = BTreeMap::new();
+        for (path, leaf) in &mut self.layer.leaves {
             if let Some((name, group)) = path.split_last()
                 && PASSWORDS.contains(&name.as_str())
             {
-                said.entry(group).or_default().push(&leaf.origin);
+                said.entry(group).or_default().push(leaf);
             }
         }
-        for mut origins in said.into_values() {
-            origins.sort_by(|one, other| one.key.cmp(&other.key));
-            let name = |origin: &Origin| origin.setting.rsplit('.').next().unwrap_or_default().to_owned();
-            for origin in &origins[1..] {
-                let says = format!("beside `{}`; a password is said in one way, give one of them", name(origins[0]));
+        for mut leaves in said.into_values().filter(|leaves| leaves.len() > 1) {
+            leaves.sort_by(|one, other| one.origin.key.cmp(&other.origin.key));
+            let first = leaves[0].origin.setting.rsplit('.').next().unwrap_or_default().to_owned();
+            for Leaf { origin, .. } in &leaves[1..] {
+                let says = format!("beside `{first}`; a password is said in one way, give one of them");
                 self.mistakes.at(&origin.key, &origin.setting, says);
             }
+            leaves.into_iter().for_each(|leaf| leaf.value = None);
         }
     }
 }

@@ -70,8 +70,8 @@ pub fn load(sources: &Sources) -> Result<Loaded, Mistakes> {
     if merged.targets.is_empty() && mistakes.is_empty() {
         match &found {
             Some((path, _)) => {
-                let says = "there is nothing to watch; add a target's name and its `address:`";
-                mistakes.at(&Place::File(path.clone()), "targets", says);
+                let says = "no targets; add one below `targets:`, such as `local: {address: 127.0.0.1:3306}`";
+                mistakes.at(&Place::File(path.clone()), "", says);
             }
             None => mistakes.at(&Place::Everywhere, "", nothing_found(&sources.search)),
         }

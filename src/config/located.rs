@@ -5,18 +5,7 @@
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput};
 
-/// A place in a text: line and column, both from 1, the column in characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Spot {
-    pub line: usize,
-    pub column: usize,
-}
-
-impl From<Marker> for Spot {
-    fn from(mark: Marker) -> Spot {
-        Spot { line: mark.line(), column: mark.col() + 1 }
-    }
-}
+use super::syntax::{NO_ALIAS, NO_ANCHOR, NO_TAG, Spot, TOO_DEEP, explained};
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Node {
@@ -28,6 +17,8 @@ pub(crate) struct Node {
 pub(crate) enum Content {
     /// No value, or `~`.
     Nothing,
+    /// Something that was refused; there is nothing more to say about it.
+    Refused,
     Text {
         text: String,
         /// Neither quoted nor a block.
@@ -55,11 +46,12 @@ pub(crate) struct Refusal {
 
 /// The tree of a document, `None` when it is empty or broken; and what was refused.
 pub(crate) fn read(text: &str) -> (Option<Node>, Vec<Refusal>) {
-    let mut reader = Reader { text, parser: Parser::new_from_str(text), path: Vec::new(), refused: Vec::new() };
+    let mut reader =
+        Reader { parser: Parser::new_from_str(text), path: Vec::new(), opened: Vec::new(), refused: Vec::new() };
     let tree = match reader.document() {
         Ok(tree) => tree,
         Err(error) => {
-            let (spot, says) = explained(text, &error);
+            let (spot, says) = explained(text, &error, reader.opened.last().copied());
             reader.refused.push(Refusal { spot, path: Vec::new(), text: says });
             None
         }
@@ -68,9 +60,10 @@ pub(crate) fn read(text: &str) -> (Option<Node>, Vec<Refusal>) {
 }
 
 struct Reader<'a> {
-    text: &'a str,
     parser: Parser<'a, StrInput<'a>>,
     path: Vec<String>,
+    /// Where the lists and maps around begin.
+    opened: Vec<Spot>,
     refused: Vec<Refusal>,
 }
 
@@ -108,6 +101,9 @@ impl<'a> Reader<'a> {
         let content = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.plain_yaml(spot, anchor, tag.is_some());
+                if tag.is_some() {
+                    return Ok(Node { spot, content: Content::Refused });
+                }
                 let plain = style == ScalarStyle::Plain;
                 match plain && (text.is_empty() || text == "~") {
                     true => Content::Nothing,
@@ -116,22 +112,23 @@ impl<'a> Reader<'a> {
             }
             Event::SequenceStart(anchor, tag) => {
                 self.plain_yaml(spot, anchor, tag.is_some());
-                self.list()?
+                self.list(spot)?
             }
             Event::MappingStart(anchor, tag) => {
                 self.plain_yaml(spot, anchor, tag.is_some());
-                self.map()?
+                self.map(spot)?
             }
             Event::Alias(_) => {
                 self.refuse(spot, NO_ALIAS);
-                Content::Nothing
+                Content::Refused
             }
             _ => Content::Nothing,
         };
         Ok(Node { spot, content })
     }
 
-    fn list(&mut self) -> Result<Content, ScanError> {
+    fn list(&mut self, spot: Spot) -> Result<Content, ScanError> {
+        self.opened.push(spot);
         let mut items = Vec::new();
         while let Some((event, spot)) = self.next()? {
             if event == Event::SequenceEnd {
@@ -142,10 +139,12 @@ impl<'a> Reader<'a> {
             items.push(self.node(event, spot)?);
             self.path.pop();
         }
+        self.opened.pop();
         Ok(Content::List(items))
     }
 
-    fn map(&mut self) -> Result<Content, ScanError> {
+    fn map(&mut self, spot: Spot) -> Result<Content, ScanError> {
+        self.opened.push(spot);
         let mut entries = Vec::new();
         while let Some((event, spot)) = self.next()? {
             if event == Event::MappingEnd {
@@ -166,6 +165,7 @@ impl<'a> Reader<'a> {
                 None => self.refuse(spot, "a key must be a plain name"),
             }
         }
+        self.opened.pop();
         Ok(Content::Map(entries))
     }
 
@@ -186,59 +186,8 @@ impl<'a> Reader<'a> {
     }
 
     fn refuse(&mut self, spot: Spot, text: &str) {
-        debug_assert!(spot.line <= self.text.lines().count() + 1);
         self.refused.push(Refusal { spot, path: self.path.clone(), text: text.to_owned() });
     }
-}
-
-const NO_ANCHOR: &str =
-    "`&` begins an anchor; what targets share goes under `defaults:`, and text that begins with `&` wants quotes";
-const NO_ALIAS: &str =
-    "`*` begins an alias; what targets share goes under `defaults:`, and text that begins with `*` wants quotes";
-const NO_TAG: &str = "`!` begins a tag, which a configuration does not need; text that begins with `!` wants quotes";
-const TOO_DEEP: &str = "this is nested deeper than any setting";
-
-/// The parser's error in the words of someone who edits the file. It never repeats the text, which may be a password.
-fn explained(text: &str, error: &ScanError) -> (Spot, String) {
-    let spot = Spot::from(*error.marker());
-    let line = |number: usize| text.lines().nth(number.wrapping_sub(1)).unwrap_or_default();
-    // The parser notices a tab at the end of its line or on a later one.
-    for number in [spot.line.saturating_sub(1), spot.line, spot.line + 1] {
-        let line = line(number);
-        let indentation = &line[..line.len() - line.trim_start().len()];
-        if let Some(tab) = indentation.find('\t').filter(|_| !line.trim().is_empty()) {
-            return (Spot { line: number, column: tab + 1 }, "a tab indents this line; YAML wants spaces".to_owned());
-        }
-    }
-    let found = line(spot.line).chars().nth(spot.column - 1);
-    let info = error.info();
-    let says = match info {
-        TOO_DEEP => TOO_DEEP.to_owned(),
-        "while parsing node, found unknown anchor" => NO_ALIAS.to_owned(),
-        "recursion limit exceeded" => TOO_DEEP.to_owned(),
-        "mapping values are not allowed in this context" => {
-            "a second `:` in one line, or a wrong indentation; text that holds `: ` wants quotes".to_owned()
-        }
-        _ if info.starts_with("unexpected character") || info.contains("cannot start any token") => match found {
-            Some(found) => format!("`{found}` cannot begin a value; put the text in quotes"),
-            None => "this cannot begin a value; put the text in quotes".to_owned(),
-        },
-        _ if info.contains("quoted scalar") && info.contains("end of stream") => {
-            "a quote is opened and not closed".to_owned()
-        }
-        _ if info.contains("escape") => {
-            "an unknown escape in double quotes; write `\\\\` for a backslash, or use single quotes".to_owned()
-        }
-        _ if info.contains("trailing content") => "something follows the closing quote".to_owned(),
-        _ if info.contains("unknown") && info.contains("tag") => NO_TAG.to_owned(),
-        _ if info.contains("tag") => NO_TAG.to_owned(),
-        _ if info.contains("anchor") => NO_ANCHOR.to_owned(),
-        _ if info.contains("flow") || info.contains("bracket") => {
-            "a `[` or `{` is not closed, or a comma is missing; text that begins with one wants quotes".to_owned()
-        }
-        _ => "the line or the one before it is not YAML: look at the indentation, the `:` and the quotes".to_owned(),
-    };
-    (spot, says)
 }
 
 #[cfg(test)]
@@ -250,7 +199,7 @@ mod tests {
         assert_eq!(refused, [], "{text}");
         fn walk(node: &Node, out: &mut Vec<(String, usize, usize)>) {
             match &node.content {
-                Content::Nothing => out.push(("-".to_owned(), node.spot.line, node.spot.column)),
+                Content::Nothing | Content::Refused => out.push(("-".to_owned(), node.spot.line, node.spot.column)),
                 Content::Text { text, .. } => out.push((text.clone(), node.spot.line, node.spot.column)),
                 Content::List(items) => items.iter().for_each(|item| walk(item, out)),
                 Content::Map(entries) => {
@@ -285,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_scalar_keeps_its_text() {
-        for text in ["012345", "true", "1e3", "null", "0x1f", "a#b", "a  b", "$x", "yes", "-", "a:b", "1_000", "\\n"] {
+        for text in ["012345", "true", "1e3", "null", "0x1f", "a#b", "a  b", "$x", "yes", "-x", "a:b", "1_000", "\\n"] {
             let (tree, refused) = read(&format!("p: {text}\n"));
             assert_eq!(refused, [], "{text}");
             let Some(Node { content: Content::Map(entries), .. }) = tree else { panic!("{text}: {tree:?}") };
@@ -319,14 +268,20 @@ mod tests {
         refused("a: !!str hunter2\n", 1, 4, "tag");
         refused("a: b\n---\na: c\n", 2, 1, "second document");
         refused("a:\n\tb: hunter2\n", 2, 1, "a tab indents this line");
-        refused("a: @hunter2\n", 1, 4, "`@` cannot begin a value");
-        refused("a: `hunter2\n", 1, 4, "cannot begin a value");
-        refused("a: \"hunter2\n", 2, 1, "not closed");
-        refused("a: \"\\hunter2\"\n", 1, 5, "escape");
+        refused("a: @hunter2\n", 1, 4, "cannot begin with this character");
+        refused("a: `hunter2\n", 1, 4, "cannot begin with this character");
+        refused("a: \"hunter2\n", 1, 4, "not closed");
+        refused("a: \"hunter2\nb: c\n", 1, 4, "not closed");
+        refused("a: \"\\hunter2\"\n", 1, 4, "escape");
         refused("a: hunter2: b\n", 1, 11, "wants quotes");
-        refused("a: [hunter2\n", 2, 1, "not closed");
-        refused("a: {hunter2\nb: c\n", 2, 2, "");
-        refused("a: 'hunter2' x\n", 1, 13, "");
+        refused("a: [hunter2\n", 1, 4, "not closed");
+        refused("a: {hunter2\nb: c\n", 1, 4, "not closed");
+        refused("a: [hunter2]]\n", 1, 13, "closes nothing");
+        refused("a: 'hunter2' x\n", 1, 14, "follows the closing quote");
+        refused("a: b\nhunter2\n\n", 2, 1, "a name without");
+        refused("a:\n    b: 1\n  c: 2\n", 3, 3, "indentation");
+        refused("a: - hunter2\n", 1, 4, "a list cannot begin here");
+        refused("a: >hunter2\n", 1, 4, "block of text");
         refused("? [a]\n: b\n", 1, 3, "plain name");
         refused(&"[".repeat(200), 1, 34, "deeper");
     }

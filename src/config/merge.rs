@@ -9,7 +9,7 @@ use std::path::Path;
 use figment::value::{Dict, Map, Value as Figment};
 use figment::{Metadata, Profile, Provider};
 
-use super::layer::{Keys, Layer, Leaf};
+use super::layer::{Keys, Layer, Leaf, keys};
 use super::origin::{Origin, Origins, Place};
 use super::settings::{Given, Kind, OF_A_TARGET, PASSWORDS, SETTINGS, Setting, find};
 use super::shape::Config;
@@ -21,6 +21,9 @@ pub(crate) struct Merged {
     strata: Vec<Stratum>,
     pub targets: BTreeMap<String, Place>,
 }
+
+/// What was concluded from the layers.
+const SETTLED: &str = "settled";
 
 /// What one layer gives to the finished configuration: no `defaults`, only targets.
 #[derive(Debug)]
@@ -69,21 +72,31 @@ impl Merged {
 
     /// Replaces what counts, keeping where it came from.
     pub(crate) fn settle(&mut self, target: &str, setting: &str, leaf: Leaf) {
-        let leaves = BTreeMap::from([(path_of(target, setting), leaf)]);
-        self.over(Stratum { name: "settled", leaves });
+        if self.strata.last().is_none_or(|last| last.name != SETTLED) {
+            self.strata.push(Stratum { name: SETTLED, leaves: BTreeMap::new() });
+        }
+        let path = path_of(target, setting);
+        self.clear_for(&path);
+        if let Some(last) = self.strata.last_mut() {
+            last.leaves.insert(path, leaf);
+        }
+    }
+
+    fn over(&mut self, stratum: Stratum) {
+        stratum.leaves.keys().for_each(|path| self.clear_for(path));
+        self.strata.push(stratum);
     }
 
     /// A password of any kind replaces those of the other kinds below it.
-    fn over(&mut self, stratum: Stratum) {
-        for path in stratum.leaves.keys() {
-            let Some((name, group)) = path.split_last() else { continue };
-            for other in PASSWORDS.iter().filter(|other| PASSWORDS.contains(&name.as_str()) && *other != name) {
-                let mut path = group.to_vec();
-                path.push((*other).to_owned());
-                self.strata.iter_mut().for_each(|below| drop(below.leaves.remove(&path)));
-            }
+    fn clear_for(&mut self, path: &[String]) {
+        let Some((name, group)) = path.split_last().filter(|(name, _)| PASSWORDS.contains(&name.as_str())) else {
+            return;
+        };
+        for other in PASSWORDS.iter().filter(|other| *other != name) {
+            let mut path = group.to_vec();
+            path.push((*other).to_owned());
+            self.strata.iter_mut().for_each(|below| drop(below.leaves.remove(&path)));
         }
-        self.strata.push(stratum);
     }
 
     pub(crate) fn origins(&self) -> Origins {
@@ -157,7 +170,7 @@ fn built_in(targets: &BTreeMap<String, Place>) -> Stratum {
         }
     };
     for setting in SETTINGS.iter().filter(|setting| !setting.path.contains('*')) {
-        take(super::layer::keys(setting.path), setting);
+        take(keys(setting.path), setting);
     }
     for target in targets.keys() {
         for name in OF_A_TARGET.iter() {

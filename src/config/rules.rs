@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::layer::Leaf;
 use super::merge::Merged;
 use super::mistakes::Mistakes;
-use super::origin::{Origin, shown};
+use super::origin::{Origin, Place, shown};
 use super::secret::Secret;
 use super::value::{Value, spelled};
 
@@ -43,11 +43,11 @@ fn at_most(merged: &mut Merged, target: &str, short: &str, long: &str, mistakes:
     if part <= whole {
         return;
     }
-    if of_part.place == super::origin::Place::Default {
+    if of_part.place == Place::Default {
         return merged.settle(target, short, Leaf { value: Some(Value::Span(whole)), origin: of_part });
     }
     // The one to change is the one said nearer to the target.
-    if of_part.is_inherited() && !of_whole.is_inherited() && of_whole.place != super::origin::Place::Default {
+    if of_part.is_inherited() && !of_whole.is_inherited() && of_whole.place != Place::Default {
         let says = format!("`{}` is shorter than `{short}`, which is {}", spelled(whole), spelled(part));
         return mistakes.add(Some(&of_whole), "", says);
     }

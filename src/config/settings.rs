@@ -10,7 +10,7 @@ pub(crate) struct Setting {
     pub path: &'static str,
     pub kind: Kind,
     pub given: Given,
-    /// One line a sentence or two long, made of the lines of its comment below.
+    /// A sentence or two, made of the lines of its comment below.
     doc: &'static [&'static str],
 }
 
@@ -94,7 +94,7 @@ macro_rules! settings {
 }
 
 settings! {
-    /// Where goneaway listens, each `address:port`; without an address on all of them, IPv6 included.
+    /// Where goneaway listens, each `address:port`; without an address, on all.
     "web.listen_addresses": Kind::Listen, default ":10306";
     /// The path of the metrics.
     "web.telemetry_path": Kind::Route, default "/metrics";
@@ -106,7 +106,7 @@ settings! {
     "collectors.*": Kind::Switch, example "true";
     /// The server: `host:port` (3306 when no port is said), `[IPv6]:port`, or the path of a unix socket.
     "targets.*.address": Kind::Address, example "127.0.0.1:3306";
-    /// The account to log in as; `goneaway grants` prints what it needs.
+    /// The account to log in as.
     "targets.*.user": Kind::Text, default "goneaway";
     /// The account's password, any text. It is taken as it stands: nothing in it is expanded.
     "targets.*.password": Kind::Secret, example "any text";
@@ -227,9 +227,10 @@ pub(crate) fn nearest<'a>(unknown: &str, words: impl Iterator<Item = &'a str>) -
     words
         .map(|word| (strsim::damerau_levenshtein(&unknown, &word.to_lowercase()), word))
         .filter(|(distance, word)| {
-            *distance <= 1.max(word.len() / 3)
-                || (unknown.len() >= 3
-                    && (word.to_lowercase().starts_with(&unknown) || unknown.starts_with(&word.to_lowercase())))
+            let word = word.to_lowercase();
+            let begun = unknown.len() >= 3 && word.starts_with(&unknown);
+            let within = word.len() >= 3 && unknown.contains(&word);
+            *distance <= 1.max(word.len() / 3) || begun || within
         })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)

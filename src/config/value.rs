@@ -262,7 +262,7 @@ mod tests {
             (":66000", "`66000` is not a port; write a number up to 65535"),
             ("66000", "`66000` is not a port; write a number up to 65535, as in `:10306`"),
             (":+80", "`+80` is not a port; write a number up to 65535"),
-            ("a::b:80", "`a::b` is not an IPv6 address in brackets, such as `[::1]`"),
+            ("x::b:80", "`x::b` is not an IPv6 address in brackets, such as `[::1]`"),
             ("http://[::]:80", "`http://[::]:80` is a URL; write an address and a port, such as `127.0.0.1:10306`"),
         ] {
             check(Kind::Listen, wrong, Err(says));

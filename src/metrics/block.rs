@@ -61,6 +61,8 @@ pub struct BlockBuilder {
 #[derive(Debug)]
 struct Pending {
     name: Box<str>,
+    /// Checked once, not for each sample.
+    valid: bool,
     kind: Kind,
     help: Cow<'static, str>,
 }
@@ -88,13 +90,21 @@ impl BlockBuilder {
         }
     }
 
+    /// Makes room for about so many more series.
+    pub fn reserve(&mut self, series: usize) {
+        self.families.reserve(series);
+        self.samples.reserve(series);
+        self.text.reserve(series * 80);
+    }
+
     /// Names a family. Naming it twice is allowed: the first kind and help stand.
     pub fn family(&mut self, name: &str, kind: Kind, help: impl Into<Cow<'static, str>>) -> FamilyId {
         // Collectors write a family's samples one after the other, so the last ones are the likely match.
         if let Some(at) = self.families.iter().rev().take(4).position(|known| &*known.name == name) {
             return FamilyId(self.families.len() - 1 - at);
         }
-        self.families.push(Pending { name: name.into(), kind, help: help.into() });
+        let valid = valid_metric_name(name);
+        self.families.push(Pending { name: name.into(), valid, kind, help: help.into() });
         FamilyId(self.families.len() - 1)
     }
 
@@ -137,8 +147,8 @@ impl BlockBuilder {
     }
 
     fn sample_with_suffix(&mut self, family: FamilyId, suffix: &str, labels: &[(&str, &str)], value: f64) {
-        let name = &self.families[family.0].name;
-        if !valid_metric_name(name) || !labels.iter().all(|(label, _)| valid_label_name(label)) {
+        let Pending { name, valid, .. } = &self.families[family.0];
+        if !valid || !labels.iter().all(|(label, _)| valid_label_name(label)) {
             self.dropped.invalid += 1;
             return;
         }
@@ -242,6 +252,10 @@ fn escape_label(value: &str) -> String {
 }
 
 fn push_escaped(text: &mut String, value: &str) {
+    if plain(value) {
+        text.push_str(value);
+        return;
+    }
     for character in value.chars() {
         match character {
             '\\' => text.push_str("\\\\"),
@@ -252,16 +266,24 @@ fn push_escaped(text: &mut String, value: &str) {
     }
 }
 
+/// Whether a text is written as it is, in help and label values.
+pub(super) fn plain(text: &str) -> bool {
+    !any(text, |byte| (byte == b'\\') | (byte == b'"') | (byte == b'\n'))
+}
+
+/// Whether any byte is such. It looks at all of them, where the iterator's `any` would stop at the first: so the
+/// compiler takes sixteen at once, and looking at the bytes of a thousand names and helps is much of encoding them.
+fn any(text: &str, such: impl Fn(u8) -> bool) -> bool {
+    text.bytes().fold(0, |found, byte| found | u8::from(such(byte))) != 0
+}
+
 fn valid_metric_name(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_' || first == b':')
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':')
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() | (byte == b'_') | (byte == b':');
+    name.bytes().next().is_some_and(|first| !first.is_ascii_digit()) && !any(name, |byte| !allowed(byte))
 }
 
 fn valid_label_name(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    !name.contains(':') && valid_metric_name(name)
 }
 
 #[cfg(test)]

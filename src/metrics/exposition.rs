@@ -3,7 +3,7 @@
 //! Prometheus refuses a scrape in which a family's lines are not together, so the blocks of many targets are
 //! merged, not concatenated. Both formats hold the same series under the same names.
 
-use super::block::{Block, BlockFamily};
+use super::block::{Block, BlockFamily, plain};
 use super::declare::Kind;
 
 /// The two formats that are spoken.
@@ -145,6 +145,19 @@ fn write_head(out: &mut String, name: &str, help: &str, kind: &str, format: Form
     out.push_str("# HELP ");
     out.push_str(name);
     out.push(' ');
+    push_help(out, help, format);
+    out.push_str("\n# TYPE ");
+    out.push_str(name);
+    out.push(' ');
+    out.push_str(kind);
+    out.push('\n');
+}
+
+fn push_help(out: &mut String, help: &str, format: Format) {
+    if plain(help) {
+        out.push_str(help);
+        return;
+    }
     for character in help.chars() {
         match character {
             '\\' => out.push_str("\\\\"),
@@ -153,11 +166,6 @@ fn write_head(out: &mut String, name: &str, help: &str, kind: &str, format: Form
             other => out.push(other),
         }
     }
-    out.push_str("\n# TYPE ");
-    out.push_str(name);
-    out.push(' ');
-    out.push_str(kind);
-    out.push('\n');
 }
 
 #[cfg(test)]
@@ -213,7 +221,9 @@ mod tests {
         let mut out = BlockBuilder::new(None);
         out.single("queries", Kind::Counter, "", 1.0);
         let block = Arc::new(out.finish());
-        assert!(write(&[block.clone()], Format::OpenMetrics).contains("# TYPE queries unknown\nqueries 1\n"));
+        assert!(
+            write(std::slice::from_ref(&block), Format::OpenMetrics).contains("# TYPE queries unknown\nqueries 1\n")
+        );
         assert!(write(&[block], Format::Text).contains("# TYPE queries counter\nqueries 1\n"));
     }
 
@@ -224,7 +234,7 @@ mod tests {
         out.histogram(family, &[], [("1", 2)], 3, 4.0);
         let block = Arc::new(out.finish());
         assert_eq!(
-            write(&[block.clone()], Format::Text),
+            write(std::slice::from_ref(&block), Format::Text),
             "# HELP age_bucket ages\n# TYPE age_bucket untyped\nage_bucket{le=\"1\"} 2\nage_bucket{le=\"+Inf\"} 3\n\
              # HELP age_gcount ages\n# TYPE age_gcount untyped\nage_gcount 3\n\
              # HELP age_gsum ages\n# TYPE age_gsum untyped\nage_gsum 4\n"

@@ -52,13 +52,8 @@ pub(super) async fn collect(
     budget: Budget,
 ) -> Collection {
     let deadline = Instant::now() + target.timeout;
-    let mut round = Collection {
-        session,
-        opened_in: None,
-        unopened: None,
-        results: Vec::with_capacity(target.collectors.len()),
-        headroom: Headroom::default(),
-    };
+    let mut round = Collection::without_session(Vec::with_capacity(target.collectors.len()));
+    round.session = session;
     for collector in &target.collectors {
         let collected = round.run(&target, collector, probed.as_ref(), &budget, deadline).await;
         round.results.push((collector, collected));
@@ -67,6 +62,11 @@ pub(super) async fn collect(
 }
 
 impl Collection {
+    /// A round in which nobody could be asked.
+    pub(super) fn without_session(results: Vec<(&'static Collector, Collected)>) -> Collection {
+        Collection { session: None, opened_in: None, unopened: None, results, headroom: Headroom::default() }
+    }
+
     async fn run(
         &mut self,
         target: &Target,

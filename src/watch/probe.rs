@@ -28,7 +28,7 @@ const LONGEST_WAIT_OF_MANY: Duration = Duration::from_secs(60);
 /// How a probe went within its deadline.
 #[derive(Debug)]
 pub enum Probed {
-    Ended(Ended),
+    Ended(Box<Ended>),
     /// Connected, but no greeting in time. A failure, of which the rest is still awaited.
     Silent(Box<Silent>),
 }
@@ -61,7 +61,8 @@ pub async fn probe(target: &Target, place: Place) -> Probed {
     let mut dialed = match handshake::dial(&target.access, target.connect_timeout, deadline, &mut times).await {
         Ok(dialed) => dialed,
         Err(failure) => {
-            return Probed::Ended(Ended { took: began.elapsed(), times, outcome: Err(failure), addresses: None });
+            let outcome = Err(failure);
+            return Probed::Ended(Box::new(Ended { took: began.elapsed(), times, outcome, addresses: None }));
         }
     };
     let asked = Instant::now();
@@ -76,7 +77,7 @@ pub async fn probe(target: &Target, place: Place) -> Probed {
                 Ok(()) => log_in(target, dialed, &mut times, began, deadline).await,
                 Err(failure) => (Err(failure), began.elapsed()),
             };
-            Probed::Ended(Ended { took, times, outcome, addresses })
+            Probed::Ended(Box::new(Ended { took, times, outcome, addresses }))
         }
     }
 }

@@ -164,7 +164,7 @@ impl Task {
                         .with_label_values(&[phase.label()])
                         .observe(took.as_secs_f64());
                 }
-                self.take_in(ended);
+                self.take_in(*ended);
             }
             Probed::Silent(silent) => {
                 self.waiting_since = Instant::now() - silent.waited();
@@ -299,6 +299,17 @@ impl Task {
         pace.started(&mut self.rhythm, now);
         self.collected = Some(now);
         let session = self.session.take();
+        if session.is_none() && self.probing.is_some() {
+            // A session is opened only where a probe has just got in, and one is finding out: its success collects.
+            return;
+        }
+        if session.is_none() && self.probed.is_none() {
+            let failure = Failure::new(Phase::Auth, Reason::Other, "the last probe did not get in");
+            let all = self.seat.target.collectors.iter();
+            let results = all.map(|collector| (*collector, Collected::Failed(failure.clone()))).collect();
+            self.collection_ended(Collection::without_session(results));
+            return;
+        }
         let target = self.seat.target.clone();
         let (probed, budget) = (self.probed.clone(), self.seat.budget.clone());
         self.collecting = Some(Box::pin(collection::collect(target, session, probed, budget)));
@@ -322,6 +333,12 @@ impl Task {
             for _ in 0..(took.as_nanos() / every.as_nanos()) {
                 instruments.run(Job::Collect, Run::Skipped);
             }
+        }
+        let silent = |(_, collected): &(_, Collected)| matches!(collected, Collected::Failed(failure) if failure.reason == Reason::Timeout);
+        if self.session.is_none() && collection.results.iter().any(silent) {
+            // The server may be frozen: a connection that it does not greet would be an aborted one. First a probe
+            // must get in again.
+            self.probed = None;
         }
         let mut run = Run::Ok;
         let mut answered = None;

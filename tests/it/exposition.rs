@@ -1,10 +1,9 @@
 //! A scrape, read back: strict where Prometheus is strict.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Exposition {
-    pub(crate) text: String,
     /// Value by series, `name{label="value"}` as it stands.
     pub(crate) series: BTreeMap<String, f64>,
     /// Type by family.
@@ -15,7 +14,7 @@ pub(crate) struct Exposition {
 impl Exposition {
     /// Reads text 0.0.4 or OpenMetrics; panics on what a scraper would refuse.
     pub(crate) fn parse(text: &str) -> Exposition {
-        let mut seen = Exposition { text: text.to_owned(), ..Exposition::default() };
+        let mut seen = Exposition::default();
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("# TYPE ") {
                 let (name, kind) = rest.split_once(' ').expect("a type line has a type");
@@ -56,9 +55,5 @@ impl Exposition {
     pub(crate) fn starting_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
         let all = self.series.iter().filter(move |(series, _)| series.starts_with(prefix));
         all.map(|(series, value)| (series.as_str(), *value))
-    }
-
-    pub(crate) fn names(&self) -> BTreeSet<&str> {
-        self.series.keys().map(|series| series.split('{').next().unwrap_or_default()).collect()
     }
 }

@@ -1,13 +1,19 @@
 //! One test binary: the real servers are started once for all tests in it.
 
+#![allow(clippy::print_stdout, reason = "tests say what they measured")]
+
 mod servers;
 mod client;
+mod scripted;
 mod exposition;
 mod daemon;
 mod incumbent;
 
 mod order;
+mod config;
 mod golden;
 mod login;
 mod reasons;
+mod wire;
+mod encrypted;
 mod watched;
