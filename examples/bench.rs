@@ -423,7 +423,7 @@ impl Client {
 /// Reads an answer to its end; anything but a good one is an error.
 fn body(stream: &mut BufReader<TcpStream>) -> io::Result<()> {
     let bad = |what: &str| io::Error::other(what.to_string());
-    let line = |stream: &mut BufReader<TcpStream>| {
+    let line = |stream: &mut BufReader<TcpStream>| -> io::Result<String> {
         let mut line = String::new();
         match stream.read_line(&mut line)? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
