@@ -320,3 +320,35 @@ async fn a_frozen_server_greets_late_on_the_same_connection() {
         assert_eq!(aborted, (0, 0), "{kind:?}");
     }
 }
+
+#[tokio::test]
+async fn a_server_that_shuts_down_refuses_newcomers_and_tells_or_cuts_the_others() {
+    for kind in Kind::ALL {
+        let Some(server) = Server::private(kind, &[]).await else { continue };
+        let access = plain(at("127.0.0.1", &server));
+        // Something slow holds the shutdown up, so that there is a while to look at.
+        let mut slow = attempt(&access).await.expect("it is up").0;
+        let slow = tokio::spawn(async move { slow.query("SELECT SLEEP(2)", Instant::now() + PATIENCE).await });
+        let mut other = attempt(&access).await.expect("it is up").0;
+        server.begin_shutdown();
+        crate::client::settled(async || {
+            let failure = attempt_within(&access, Duration::from_millis(500)).await.err();
+            failure.is_some_and(|failure| told(&failure) == (Phase::Tcp, Reason::Refused, None))
+        })
+        .await;
+        let mut failure = None;
+        crate::client::settled(async || {
+            failure = other.query("SELECT 1", Instant::now() + PATIENCE).await.err();
+            failure.is_some()
+        })
+        .await;
+        let failure = failure.expect("just so");
+        if kind.is_mariadb() {
+            assert_eq!(told(&failure), (Phase::Query, Reason::Closed, None), "{kind:?}");
+        } else {
+            assert_eq!(told(&failure), (Phase::Query, Reason::ServerShutdown, Some(1053)), "{kind:?}");
+        }
+        // How the slow one ends is the server's choice; that it ends is all that matters here.
+        let _ = slow.await;
+    }
+}

@@ -246,6 +246,11 @@ impl Server {
         self.child().take();
     }
 
+    /// Tells the server to shut down, and does not wait.
+    pub(crate) fn begin_shutdown(&self) {
+        self.signal(libc::SIGTERM);
+    }
+
     /// Starts a server that is down, on the same port with the same data.
     pub(crate) async fn start(&self) {
         // Down by its own doing, as after a SHUTDOWN statement.
