@@ -3,39 +3,36 @@
 //! `UPDATE=1` writes the expected texts and documents anew; read the difference before keeping it. A line
 //! `# with NAME=VALUE` in a wrong file adds an environment variable, `# with --flag=value` a flag.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 
-use goneaway::cli::config::check;
-use goneaway::config::{self, Flag, Loaded, Mistakes, Sources};
+use goneaway::config::{self, Loaded, Mistakes, Sources};
 
 /// Where the tests run: at the top of the repository, so that paths in messages are the same everywhere.
 const FOLDER: &str = "tests/config";
 
-fn load(file: &Path) -> Result<Loaded, Mistakes> {
-    let mut sources = Sources { file: Some(file.to_owned()), ..Sources::default() };
+/// Runs the program with a configuration and what its `# with` lines add.
+fn goneaway(file: &Path, arguments: &[&str]) -> Output {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_goneaway"));
+    program.env_clear().stdin(Stdio::null()).arg("--config.file").arg(file);
     let text = String::from_utf8_lossy(&fs::read(file).expect("it was listed")).into_owned();
     for with in text.lines().filter_map(|line| line.strip_prefix("# with ")) {
         let (name, value) = with.split_once('=').expect("`# with NAME=VALUE`");
-        if !name.starts_with("--") {
-            sources.env.push((OsString::from(name), OsString::from(value)));
-        } else if let Some(flag) = sources.flags.iter_mut().find(|flag| flag.name == name) {
-            flag.values.push(value.to_owned());
-        } else {
-            sources.flags.push(Flag::new(name, setting(name), [value]));
-        }
+        match name.starts_with("--") {
+            true => program.arg(with),
+            false => program.env(name, value),
+        };
     }
-    config::load(&sources)
+    program.args(arguments).output().expect("the program was built for this test")
 }
 
-fn setting(flag: &str) -> &'static str {
-    match flag {
-        "--log.level" => "log.level",
-        "--web.telemetry-path" => "web.telemetry_path",
-        "--web.listen-address" => "web.listen_addresses",
-        other => panic!("no flag {other}"),
-    }
+fn load(file: &Path) -> Result<Loaded, Mistakes> {
+    config::load(&Sources { file: Some(file.to_owned()), ..Sources::default() })
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("messages are text")
 }
 
 fn update() -> bool {
@@ -65,12 +62,12 @@ fn each_wrong_configuration_has_its_exact_message() {
     assert!(files.len() >= 20, "only {} wrong configurations", files.len());
     let mut failed = Vec::new();
     for file in files {
-        let mut out = Vec::new();
-        let code = check(&load(&file), &mut out).expect("a vector takes everything");
-        let out = String::from_utf8(out).expect("messages are text");
-        assert_eq!(code, 3, "{}: {out}", file.display());
+        let output = goneaway(&file, &["config", "check"]);
+        let out = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{}: {out}", file.display());
+        assert_eq!(text(&output.stdout), "", "{}", file.display());
         assert!(!out.contains("hunter"), "{} shows a secret: {out}", file.display());
-        failed.extend(differs(&file.with_extension("expected"), &out));
+        failed.extend(differs(&file.with_extension("expected"), out));
     }
     assert!(failed.is_empty(), "{}\nUPDATE=1 writes them anew", failed.join("\n"));
 }
@@ -88,9 +85,10 @@ fn the_shipped_configuration_runs_as_it_is() {
     assert_eq!(loaded.config.web.listen_addresses, [":10306"]);
     let local = &loaded.config.targets["local"];
     assert_eq!((local.address.as_str(), local.user.as_str()), ("127.0.0.1:3306", "goneaway"));
-    let mut out = Vec::new();
-    assert_eq!(check(&Ok(loaded), &mut out).expect("a vector takes everything"), 0);
-    assert_eq!(String::from_utf8_lossy(&out), "exporter.yaml: good, 1 target\n");
+    let checked = goneaway(Path::new("exporter.yaml"), &["config", "check"]);
+    assert_eq!((text(&checked.stdout), checked.status.code()), ("exporter.yaml: good, 1 target\n", Some(0)));
+    let shown = goneaway(Path::new("exporter.yaml"), &["config", "show"]);
+    assert!(text(&shown.stdout).contains("    timeout: 5s  # default\n"), "{}", text(&shown.stdout));
 }
 
 /// What a reader does first: takes the `#` away.
@@ -107,8 +105,7 @@ fn every_line_of_the_shipped_configuration_can_be_switched_on() {
         let mut lines: Vec<String> = shipped.lines().map(str::to_owned).collect();
         lines[number] = line.replacen('#', "", 1);
         fs::write(&file, lines.join("\n")).expect("a temporary file");
-        let mistakes =
-            config::load(&Sources { file: Some(file.clone()), ..Sources::default() }).err().unwrap_or_default();
+        let mistakes = load(&file).err().unwrap_or_default();
         // Examples point to what is not here, and one of a pair is not enough.
         let bad: Vec<String> = mistakes
             .iter()

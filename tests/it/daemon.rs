@@ -189,8 +189,13 @@ impl Drop for Daemon {
 
 /// One request on a connection of its own.
 pub(crate) async fn get(address: SocketAddr, path: &str, headers: &str) -> Answer {
+    get_in(address, path, headers, "1.1").await
+}
+
+/// The same in another version of HTTP: in 1.0 nobody answers in chunks.
+pub(crate) async fn get_in(address: SocketAddr, path: &str, headers: &str, version: &str) -> Answer {
     let mut stream = TcpStream::connect(address).await.expect("it listens");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}\r\n");
+    let request = format!("GET {path} HTTP/{version}\r\nHost: test\r\nConnection: close\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).await.expect("it reads");
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.expect("it answers and closes");

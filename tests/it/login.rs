@@ -128,22 +128,6 @@ async fn an_unknown_account_is_denied_like_a_wrong_password() {
 }
 
 #[tokio::test]
-async fn many_logins_in_a_row_never_fail() {
-    // A challenge is random, and one in 256 ends in a zero, which is easily taken for its end.
-    for kind in Kind::ALL {
-        let Some(server) = shared(kind).await else { continue };
-        for account in server.accounts().iter().filter(|account| account.plugin != "parsec") {
-            let access = Channel::Plain.to(server, &account.user, &account.password);
-            for round in 0..700 {
-                let attempt = attempt(&access).await;
-                let (connection, _) = attempt.unwrap_or_else(|failure| panic!("{account:?} {round}: {failure:?}"));
-                connection.quit().await;
-            }
-        }
-    }
-}
-
-#[tokio::test]
 async fn tls_modes_mean_what_the_mysql_client_means() {
     let other_ca = || Some(tls().other_ca.clone());
     let misnamed = || Some("elsewhere.example".to_owned());

@@ -17,3 +17,4 @@ mod reasons;
 mod wire;
 mod encrypted;
 mod watched;
+mod scraped;

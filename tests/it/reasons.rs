@@ -1,6 +1,6 @@
 //! The reasons why a connection could not be had, each brought about on a real server or by a real lack of one.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use goneaway::mysql::failure::{Failure, Phase, Reason};
 use goneaway::mysql::handshake::{Access, Connection, PhaseTimes, TlsPolicy, dial};
 use goneaway::mysql::transport;
 use socket2::{Domain, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::{Instant, timeout};
 
 use crate::client::{PATIENCE, access, at, attempt, attempt_within, policy, settings};
@@ -258,26 +258,31 @@ async fn a_full_server_refuses_in_two_places() {
     }
 }
 
-// host_cache does not count 127.0.0.1, and counts an address only if it has a name.
-fn own_address() -> Option<IpAddr> {
-    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
-    // Sends nothing; the address need not be reachable, only routable.
-    socket.connect("192.0.2.1:9").ok()?;
-    let address = socket.local_addr().ok()?.ip();
-    let hosts = std::fs::read_to_string("/etc/hosts").ok()?;
-    hosts.lines().any(|line| line.split_whitespace().next() == Some(&address.to_string())).then_some(address)
+/// The address that the server sees behind the relay. host_cache does not count 127.0.0.1, but the rest of loopback.
+const CLIENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+/// Passes connections on to a server as if they came from `CLIENT`.
+async fn relay(to: u16) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let address = listener.local_addr().expect("bound");
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let socket = TcpSocket::new_v4().expect("a socket");
+            socket.bind(SocketAddr::from((CLIENT, 0))).expect("all of 127.0.0.0/8 is ours");
+            let Ok(mut server) = socket.connect(SocketAddr::from((Ipv4Addr::LOCALHOST, to))).await else { return };
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut client, &mut server).await });
+        }
+    });
+    address
 }
 
 #[tokio::test]
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 async fn a_blocked_host_is_told_in_the_greeting() {
-    let Some(address) = own_address() else {
-        return eprintln!("skipped: this machine has no address with a name of its own in /etc/hosts");
-    };
+    let hosts = format!("127.0.0.1 localhost\n{CLIENT} client.test\n");
     for kind in Kind::ALL {
-        let options = ["skip-name-resolve=OFF", "max_connect_errors=2", "bind-address=0.0.0.0"];
-        let Some(server) = Server::private(kind, &options).await else { continue };
-        let access = plain(Endpoint::Tcp { host: address.to_string(), port: server.port });
+        let options = ["skip-name-resolve=OFF", "max_connect_errors=2"];
+        let Some(server) = Server::private_with_hosts(kind, &options, &hosts).await else { continue };
+        let access = tcp(relay(server.port).await);
         // Whoever connects and leaves before the login is an error of its host.
         let mut blocked = None;
         crate::client::settled(async || {
@@ -313,5 +318,37 @@ async fn a_frozen_server_greets_late_on_the_same_connection() {
         connection.quit().await;
         let aborted = (server.status("Aborted_clients").await, server.status("Aborted_connects").await);
         assert_eq!(aborted, (0, 0), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_shuts_down_refuses_newcomers_and_tells_or_cuts_the_others() {
+    for kind in Kind::ALL {
+        let Some(server) = Server::private(kind, &[]).await else { continue };
+        let access = plain(at("127.0.0.1", &server));
+        // Something slow holds the shutdown up, so that there is a while to look at.
+        let mut slow = attempt(&access).await.expect("it is up").0;
+        let slow = tokio::spawn(async move { slow.query("SELECT SLEEP(2)", Instant::now() + PATIENCE).await });
+        let mut other = attempt(&access).await.expect("it is up").0;
+        server.begin_shutdown();
+        crate::client::settled(async || {
+            let failure = attempt_within(&access, Duration::from_millis(500)).await.err();
+            failure.is_some_and(|failure| told(&failure) == (Phase::Tcp, Reason::Refused, None))
+        })
+        .await;
+        let mut failure = None;
+        crate::client::settled(async || {
+            failure = other.query("SELECT 1", Instant::now() + PATIENCE).await.err();
+            failure.is_some()
+        })
+        .await;
+        let failure = failure.expect("just so");
+        if kind.is_mariadb() {
+            assert_eq!(told(&failure), (Phase::Query, Reason::Closed, None), "{kind:?}");
+        } else {
+            assert_eq!(told(&failure), (Phase::Query, Reason::ServerShutdown, Some(1053)), "{kind:?}");
+        }
+        // How the slow one ends is the server's choice; that it ends is all that matters here.
+        let _ = slow.await;
     }
 }

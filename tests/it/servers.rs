@@ -72,7 +72,7 @@ pub(crate) async fn shared(kind: Kind) -> Option<&'static Server> {
     static SHARED: [OnceCell<Result<Server, String>>; 3] = [const { OnceCell::const_new() }; 3];
     let installed = Installed::find(kind)?;
     // A failure is kept too: it would be the same for every test, a minute each.
-    match SHARED[kind as usize].get_or_init(|| Server::start_new(&installed, &[])).await {
+    match SHARED[kind as usize].get_or_init(|| Server::start_new(&installed, &[], None)).await {
         Ok(server) => Some(server),
         Err(message) => panic!("{message}"),
     }
@@ -106,7 +106,17 @@ impl Server {
     /// A server for one test, with lines for its `[mysqld]` section, such as `max_connections=5`.
     pub(crate) async fn private(kind: Kind, options: &[&str]) -> Option<Server> {
         let installed = Installed::find(kind)?;
-        match Server::start_new(&installed, options).await {
+        match Server::start_new(&installed, options, None).await {
+            Ok(server) => Some(server),
+            Err(message) => panic!("{message}"),
+        }
+    }
+
+    /// The same, for a server that reads these lines where others read /etc/hosts: it counts errors only of hosts
+    /// that have a name.
+    pub(crate) async fn private_with_hosts(kind: Kind, options: &[&str], hosts: &str) -> Option<Server> {
+        let installed = Installed::find(kind)?;
+        match Server::start_new(&installed, options, Some(hosts)).await {
             Ok(server) => Some(server),
             Err(message) => panic!("{message}"),
         }
@@ -128,6 +138,10 @@ impl Server {
 
     pub(crate) fn data(&self) -> PathBuf {
         self.directory.join("data")
+    }
+
+    fn hosts(&self) -> PathBuf {
+        self.directory.join("hosts")
     }
 
     /// The server's error log, from its first start on.
@@ -232,6 +246,11 @@ impl Server {
         self.child().take();
     }
 
+    /// Tells the server to shut down, and does not wait.
+    pub(crate) fn begin_shutdown(&self) {
+        self.signal(libc::SIGTERM);
+    }
+
     /// Starts a server that is down, on the same port with the same data.
     pub(crate) async fn start(&self) {
         // Down by its own doing, as after a SHUTDOWN statement.
@@ -248,7 +267,7 @@ impl Server {
         self.start().await;
     }
 
-    async fn start_new(installed: &Installed, options: &[&str]) -> Result<Server, String> {
+    async fn start_new(installed: &Installed, options: &[&str], hosts: Option<&str>) -> Result<Server, String> {
         let kind = installed.kind;
         let failed = |error: std::io::Error| format!("cannot start {}: {error}", kind.name());
         let template = {
@@ -271,6 +290,9 @@ impl Server {
         };
         template::copy(&template, &server.data()).map_err(failed)?;
         fs::create_dir(server.directory.join("tmp")).map_err(failed)?;
+        if let Some(hosts) = hosts {
+            fs::write(server.hosts(), hosts).map_err(failed)?;
+        }
 
         for attempts_left in (0..5).rev() {
             server.port = free_port();
@@ -312,7 +334,6 @@ impl Server {
             format!("server-id={}", self.port),
             format!("bind-address={addresses}"),
             format!("ssl-ca={}", tls.ca.display()),
-            "skip-name-resolve".into(),
             "performance-schema=ON".into(),
             "innodb-buffer-pool-load-at-startup=OFF".into(),
             "innodb-buffer-pool-dump-at-shutdown=OFF".into(),
@@ -328,6 +349,10 @@ impl Server {
             lines.push("skip-log-bin".into());
             lines.push("mysqlx=OFF".into());
         }
+        // MySQL shows it OFF when a later line says so, and goes on as if it were ON.
+        if !options.contains(&"skip-name-resolve=OFF") {
+            lines.push("skip-name-resolve".into());
+        }
         // Last, so that a test has the last word.
         lines.extend(options.iter().map(|&option| option.into()));
         lines.push(String::new());
@@ -338,7 +363,19 @@ impl Server {
         let failed = |error| format!("cannot start {}: {error}", self.program.display());
         let log = self.directory.join("log");
         let open = || fs::File::options().create(true).append(true).open(&log);
-        let mut command = Command::new(&self.program);
+        let mut command = if self.hosts().exists() {
+            // In a mount namespace of its own: nobody else's /etc/hosts changes.
+            let mut command = Command::new("unshare");
+            // SAFETY: a system call without arguments.
+            command.arg(if unsafe { libc::geteuid() } == 0 { "-m" } else { "-rm" });
+            command
+                .args(["sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\""])
+                .arg(self.hosts())
+                .arg(&self.program);
+            command
+        } else {
+            Command::new(&self.program)
+        };
         command
             .arg(format!("--defaults-file={}", self.directory.join("my.cnf").display()))
             .stdin(Stdio::null())

@@ -10,7 +10,7 @@ use mysql_common::proto::MySerialize;
 use super::super::failure::Failure;
 use super::greeting::Greeting;
 use super::packets::{ErrPacket, Trouble, Wire, malformed};
-use super::plugin::{Exchange, Means, Plugin};
+use super::plugin::{self, Exchange, Means, Plugin};
 
 /// Who wants to log in, to what.
 #[derive(Clone, Copy)]
@@ -79,10 +79,7 @@ pub(super) async fn log_in(
             [OK, ..] => return Ok(exchange.plugin),
             [ErrPacket::HEADER, ..] => return Err(Denied::Trouble(Trouble::Server(ErrPacket::parse(&packet)?))),
             // The way to say mysql_old_password before plugins had names.
-            [SWITCH] => {
-                return Err(Plugin::named("mysql_old_password")
-                    .map_or_else(Denied::Failure, |_| Denied::from(malformed("a plugin that we do not have"))));
-            }
+            [SWITCH] => return Err(plugin::unserved("mysql_old_password").into()),
             [SWITCH, ref request @ ..] => {
                 let (plugin, challenge) = switch(request)?;
                 exchange = Exchange::new(plugin, challenge, client.means)?;

@@ -61,15 +61,20 @@ impl Plugin {
         {
             return Ok(plugin);
         }
-        let failure = refusal(format!("the account uses the plugin `{name}`, which goneaway does not have"));
-        Err(failure.with_hint(match name {
-            "mysql_old_password" => {
-                "its hashes have been insecure since MySQL 4.1; give the account another plugin with ALTER USER"
-            }
-            "dialog" => "PAM asks questions that a program cannot answer; give goneaway an account with a password",
-            _ => "give goneaway an account of its own, with a plugin that takes a password",
-        }))
+        Err(unserved(name))
     }
+}
+
+/// The failure that a plugin is which we do not have.
+pub(super) fn unserved(name: &str) -> Failure {
+    let failure = refusal(format!("the account uses the plugin `{name}`, which goneaway does not have"));
+    failure.with_hint(match name {
+        "mysql_old_password" => {
+            "its hashes have been insecure since MySQL 4.1; give the account another plugin with ALTER USER"
+        }
+        "dialog" => "PAM asks questions that a program cannot answer; give goneaway an account with a password",
+        _ => "give goneaway an account of its own, with a plugin that takes a password",
+    })
 }
 
 /// A login by one plugin.

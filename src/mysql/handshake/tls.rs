@@ -67,15 +67,15 @@ impl TlsPolicy {
             return Ok(TlsPolicy::disabled());
         }
         let mut mistakes = Vec::new();
-        let mut sift = Sift { mistakes: &mut mistakes };
-        let trusted = tls.ca.as_deref().and_then(|path| sift.keep(certificates("ca", path)));
-        let identity = sift.keep(identity(tls)).flatten();
-        let server_name = tls.server_name.as_deref().and_then(|name| sift.keep(server_name(name)));
+        let trusted = tls.ca.as_deref().and_then(|path| sift(certificates("ca", path), &mut mistakes));
+        let identity = sift(identity(tls), &mut mistakes).flatten();
+        let server_name = tls.server_name.as_deref().and_then(|name| sift(server_name(name), &mut mistakes));
         let provider = Arc::new(ring::default_provider());
         let chain = match verifies(tls.mode) {
             true if tls.ca.is_none() || trusted.is_some() => {
                 let check_name = tls.mode == TlsMode::VerifyIdentity;
-                sift.keep(chain(tls.ca.as_deref(), trusted.unwrap_or_default(), check_name, system, &provider))
+                let chain = chain(tls.ca.as_deref(), trusted.unwrap_or_default(), check_name, system, &provider);
+                sift(chain, &mut mistakes)
             }
             _ => None,
         };
@@ -135,15 +135,9 @@ fn verifies(mode: TlsMode) -> bool {
     matches!(mode, TlsMode::VerifyCa | TlsMode::VerifyIdentity)
 }
 
-// Collects mistakes and lets the good pass.
-struct Sift<'a> {
-    mistakes: &'a mut Vec<TlsMistake>,
-}
-
-impl Sift<'_> {
-    fn keep<T>(&mut self, result: Result<T, TlsMistake>) -> Option<T> {
-        result.map_err(|mistake| self.mistakes.push(mistake)).ok()
-    }
+// Lets the good pass and keeps the bad.
+fn sift<T>(result: Result<T, TlsMistake>, mistakes: &mut Vec<TlsMistake>) -> Option<T> {
+    result.map_err(|mistake| mistakes.push(mistake)).ok()
 }
 
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
