@@ -27,6 +27,7 @@ mod text;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use mysql_common::constants::CapabilityFlags;
@@ -45,6 +46,7 @@ use packets::{ErrPacket, Trouble, Wire};
 use plugin::Means;
 use stream::{Channel, Stream};
 
+pub use connect::Lookup;
 pub use tls::{SystemRoots, TlsMistake, TlsPolicy};
 
 /// Where to connect, and as whom.
@@ -57,6 +59,8 @@ pub struct Access {
     pub tls: TlsPolicy,
     /// `mysql_clear_password` is allowed on a private channel.
     pub cleartext: bool,
+    /// Of the endpoint's name.
+    pub lookup: Arc<Lookup>,
 }
 
 /// How long the phases took that were passed.
@@ -104,7 +108,7 @@ pub async fn resolve(access: &Access, deadline: Instant, times: &mut PhaseTimes)
         return Ok(Addresses { sockets: vec![SocketAddr::new(address, *port)], resolved: false });
     }
     let started = Instant::now();
-    let sockets = connect::resolve(host, *port, deadline).await?;
+    let sockets = connect::resolve(&access.lookup, host, *port, deadline).await?;
     times.record(Phase::Dns, started.elapsed());
     Ok(Addresses { sockets, resolved: true })
 }

@@ -97,6 +97,13 @@ impl Train {
         self.last = at;
     }
 
+    /// The last expected arrival in a span.
+    fn last_between(&self, from: Instant, to: Instant) -> Option<Instant> {
+        let beats = to.checked_duration_since(self.last)?.as_nanos() / self.period.as_nanos().max(1);
+        let beats = u32::try_from(beats).unwrap_or(u32::MAX).min(MISSED + 1);
+        Some(self.last + self.period * beats).filter(|arrival| beats > 0 && *arrival >= from)
+    }
+
     /// The first expected arrival at or after a moment; none once too many were missed.
     fn next_from(&self, from: Instant) -> Option<Instant> {
         (1..=MISSED + 1).map(|beats| self.last + self.period * beats).find(|arrival| *arrival >= from)
@@ -142,8 +149,18 @@ impl Pace {
             return last + self.every;
         };
         let mut start = arrival - self.lead;
-        while start > latest {
-            start -= self.every;
+        if start > latest {
+            // Too far away. A collection in between is best placed before a scrape, too.
+            let between = rhythm
+                .trains
+                .iter()
+                .filter_map(|train| train.last_between(last + self.least() + self.lead, latest + self.lead));
+            if let Some(arrival) = between.max() {
+                return arrival - self.lead;
+            }
+            while start > latest {
+                start -= self.every;
+            }
         }
         start.max(last + self.least())
     }

@@ -22,7 +22,7 @@ const STATEMENT: &str = "SELECT 1";
 /// How long to wait for a greeting on one connection at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
-/// The same where the server that woke may not be the one behind this connection: the name has several addresses.
+/// The same where the server that woke may not be the one behind this connection: the name has several addresses of one family.
 const LONGEST_WAIT_OF_MANY: Duration = Duration::from_secs(60);
 
 /// How a probe went within its deadline.
@@ -90,7 +90,7 @@ pub fn no_greeting(waited: Duration) -> Failure {
         format!("connected, but the server has not said anything for {:.1} s", waited.as_secs_f64()),
     )
     .with_hint(
-        "the server is frozen or overloaded, or resolves this host's name slowly (`skip_name_resolve`); \
+        "the server is frozen or overloaded, or is slow to resolve the name of this host (`skip_name_resolve`); \
          this connection is kept open and waits, nothing else is tried meanwhile",
     )
 }
@@ -110,7 +110,9 @@ impl Silent {
         // A frozen server's kernel answers keepalives, a dead path does not. Without them a dead path is noticed
         // at the end of the wait only, which is still an end.
         let _ = self.dialed.keep_alive();
-        let many = self.addresses.as_ref().is_some_and(|addresses| addresses.len() > 1);
+        // One server often has an address of each family.
+        let of_a_family = |v4| self.addresses.iter().flatten().filter(|address| address.is_ipv4() == v4).count();
+        let many = of_a_family(true) > 1 || of_a_family(false) > 1;
         let longest = if many { LONGEST_WAIT_OF_MANY } else { LONGEST_WAIT };
         let left = longest.saturating_sub(self.began.elapsed());
         let outcome = match timeout(left, self.dialed.greeting()).await {

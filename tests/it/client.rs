@@ -15,7 +15,15 @@ use crate::servers::{Server, tls};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn access(endpoint: Endpoint, user: &str, password: &str, tls: TlsPolicy) -> Access {
-    Access { endpoint, user: user.into(), password: Secret::new(password), database: None, tls, cleartext: false }
+    Access {
+        endpoint,
+        user: user.into(),
+        password: Secret::new(password),
+        database: None,
+        tls,
+        cleartext: false,
+        lookup: Default::default(),
+    }
 }
 
 pub(crate) fn at(host: &str, server: &Server) -> Endpoint {
