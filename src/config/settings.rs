@@ -102,7 +102,7 @@ settings! {
     "log.level": Kind::Choice(&["error", "warn", "info", "debug"]), default "info";
     /// How a message is written: logfmt or json.
     "log.format": Kind::Choice(&["logfmt", "json"]), default "logfmt";
-    /// Switches a collector on or off for all targets; `goneaway metrics` names them.
+    /// Switches a collector on or off for all targets; the README names them.
     "collectors.*": Kind::Switch, example "true";
     /// The server: `host:port` (3306 when no port is said), `[IPv6]:port`, or the path of a unix socket.
     "targets.*.address": Kind::Address, example "127.0.0.1:3306";

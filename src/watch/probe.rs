@@ -48,6 +48,7 @@ pub struct Ended {
 #[derive(Debug)]
 pub struct Silent {
     dialed: Dialed,
+    addresses: Option<BTreeSet<IpAddr>>,
     times: PhaseTimes,
     began: Instant,
     place: Place,
@@ -58,26 +59,25 @@ pub async fn probe(target: &Target, place: Place) -> Probed {
     let began = Instant::now();
     let deadline = began + target.timeout;
     let mut times = PhaseTimes::default();
-    let mut dialed = match handshake::dial(&target.access, target.connect_timeout, deadline, &mut times).await {
+    let ended = |times, addresses, outcome, took| Probed::Ended(Box::new(Ended { took, times, outcome, addresses }));
+    let resolved = match handshake::resolve(&target.access, deadline, &mut times).await {
+        Ok(resolved) => resolved,
+        Err(failure) => return ended(times, None, Err(failure), began.elapsed()),
+    };
+    let addresses = resolved.of_name();
+    let dialed = handshake::dial(&target.access, &resolved, target.connect_timeout, deadline, &mut times).await;
+    let mut dialed = match dialed {
         Ok(dialed) => dialed,
-        Err(failure) => {
-            let outcome = Err(failure);
-            return Probed::Ended(Box::new(Ended { took: began.elapsed(), times, outcome, addresses: None }));
-        }
+        Err(failure) => return ended(times, addresses, Err(failure), began.elapsed()),
     };
     let asked = Instant::now();
     match timeout_at(deadline, dialed.greeting()).await {
-        Err(_) => Probed::Silent(Box::new(Silent { dialed, times, began, place })),
-        Ok(greeted) => {
-            let addresses = dialed.resolved.clone();
-            if greeted.is_ok() {
-                times.record(Phase::Greeting, asked.elapsed());
-            }
-            let (outcome, took) = match greeted {
-                Ok(()) => log_in(target, dialed, &mut times, began, deadline).await,
-                Err(failure) => (Err(failure), began.elapsed()),
-            };
-            Probed::Ended(Box::new(Ended { took, times, outcome, addresses }))
+        Err(_) => Probed::Silent(Box::new(Silent { dialed, addresses, times, began, place })),
+        Ok(Err(failure)) => ended(times, addresses, Err(failure), began.elapsed()),
+        Ok(Ok(())) => {
+            times.record(Phase::Greeting, asked.elapsed());
+            let (outcome, took) = log_in(target, dialed, &mut times, began, deadline).await;
+            ended(times, addresses, outcome, took)
         }
     }
 }
@@ -110,8 +110,7 @@ impl Silent {
         // A frozen server's kernel answers keepalives, a dead path does not. Without them a dead path is noticed
         // at the end of the wait only, which is still an end.
         let _ = self.dialed.keep_alive();
-        let addresses = self.dialed.resolved.clone();
-        let many = addresses.as_ref().is_some_and(|addresses| addresses.len() > 1);
+        let many = self.addresses.as_ref().is_some_and(|addresses| addresses.len() > 1);
         let longest = if many { LONGEST_WAIT_OF_MANY } else { LONGEST_WAIT };
         let left = longest.saturating_sub(self.began.elapsed());
         let outcome = match timeout(left, self.dialed.greeting()).await {
@@ -124,7 +123,7 @@ impl Silent {
             }
         };
         drop(self.place);
-        Ended { took: self.began.elapsed(), times: self.times, outcome, addresses }
+        Ended { took: self.began.elapsed(), times: self.times, outcome, addresses: self.addresses }
     }
 }
 

@@ -18,3 +18,4 @@ mod wire;
 mod encrypted;
 mod watched;
 mod scraped;
+mod readme;

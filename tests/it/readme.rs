@@ -1,0 +1,138 @@
+//! README.md says nothing that is not so: its tables are made from the program, its examples are run.
+//!
+//! `UPDATE=1` writes the tables anew.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use goneaway::collect::COLLECTORS;
+use goneaway::config;
+
+use super::daemon::{Daemon, run};
+use super::servers::{Kind, Server};
+
+fn readme() -> String {
+    fs::read_to_string(path()).expect("the README is there")
+}
+
+fn path() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")
+}
+
+/// What stands between `<!-- name -->` and `<!-- /name -->`.
+fn part(name: &str) -> String {
+    let readme = readme();
+    let (start, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
+    let (_, rest) = readme.split_once(&start).unwrap_or_else(|| panic!("the README has a part `{name}`"));
+    rest.split_once(&end).unwrap_or_else(|| panic!("the part `{name}` has an end")).0.to_owned()
+}
+
+/// The code block of a part.
+fn code(name: &str) -> String {
+    let part = part(name);
+    let (_, rest) = part.split_once('\n').expect("a fence");
+    rest.trim_end().strip_suffix("```").expect("a fence at the end").to_owned()
+}
+
+fn is_current(name: &str, made: &str) {
+    if std::env::var_os("UPDATE").is_some_and(|update| update == "1") {
+        let (old, new) = (part(name), readme());
+        let (start, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
+        fs::write(path(), new.replace(&format!("{start}{old}{end}"), &format!("{start}{made}{end}"))).expect("written");
+    }
+    assert_eq!(part(name), made, "the README's part `{name}` is stale; UPDATE=1 writes it anew");
+}
+
+// One test, since each may write the same file.
+#[test]
+fn the_tables_are_those_of_the_program() {
+    is_current("settings", &config::settings_markdown());
+    let mut collectors = String::from("| collector | default | what |\n| --- | --- | --- |\n");
+    for collector in COLLECTORS {
+        let default = if collector.default_on { "on" } else { "off" };
+        collectors.push_str(&format!("| `{}` | {default} | {} |\n", collector.name, collector.summary));
+    }
+    is_current("collectors", &collectors);
+    let output = Command::new(env!("CARGO_BIN_EXE_goneaway")).args(["metrics", "--output", "markdown"]).output();
+    let output = output.expect("the program was built for this test");
+    is_current("metrics", &String::from_utf8(output.stdout).expect("it is text"));
+}
+
+#[test]
+fn the_number_of_reasons_is_right() {
+    let reasons = goneaway::mysql::failure::Reason::ALL.len();
+    assert!(readme().contains(&format!("one of {reasons} reasons")), "there are {reasons} reasons");
+}
+
+#[test]
+fn the_example_of_a_configuration_has_no_mistake_but_its_missing_files() {
+    let output = run(&code("configuration"), &["config", "check"]);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    let other: Vec<&str> =
+        complaint.lines().skip(1).filter(|line| !line.contains("cannot read /etc/goneaway/")).collect();
+    assert!(other.is_empty(), "{complaint}");
+}
+
+#[test]
+fn check_says_what_the_example_says() {
+    let output = run("targets:\n  local:\n    address: 127.0.0.1:9\n", &["check"]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), code("check"));
+}
+
+#[tokio::test]
+async fn the_account_of_the_example_is_enough_and_the_excerpt_is_real() {
+    for kind in Kind::ALL {
+        let Some(server) = Server::private(kind, &[]).await else { continue };
+        server.sql("DROP USER 'goneaway'@'%'").await;
+        for statement in code("account").split(';').filter(|statement| !statement.trim().is_empty()) {
+            server.sql(statement).await;
+        }
+        let configuration = format!(
+            "targets:\n  local:\n    address: 127.0.0.1:{}\n    password: a password of your choice\n",
+            server.port
+        );
+        let daemon = Daemon::start(&configuration).await;
+        let of = |name: &str| format!("{name}{{target=\"local\"}}");
+        let seen = daemon
+            .until(Duration::from_secs(5), "values", |seen| seen.has_copied() && seen.series[&of("mysql_up")] == 1.0)
+            .await;
+        for collector in COLLECTORS {
+            let series = format!(
+                "mysql_exporter_collector_success{{target=\"local\",collector=\"collect.{}\"}}",
+                collector.name
+            );
+            assert_eq!(seen.series.get(&series), Some(&1.0), "{}: {}", server.version, collector.name);
+        }
+        for line in code("excerpt").lines() {
+            let (series, _) = line.rsplit_once(' ').expect("a series and its value");
+            assert!(seen.series.contains_key(series), "{}: {series}", server.version);
+        }
+        assert_eq!(daemon.get("/health/db").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn the_paths_of_the_table_answer() {
+    let daemon = Daemon::start("targets:\n  t:\n    address: 127.0.0.1:9\n").await;
+    daemon
+        .until(Duration::from_secs(5), "a probe", |seen| {
+            seen.of("mysql_conn_probes_total", "result=\"failure\"") == Some(1.0)
+        })
+        .await;
+    let readme = readme();
+    let (_, http) = readme.split_once("## HTTP").expect("a section on HTTP");
+    let (http, _) = http.split_once("\n## ").expect("it ends");
+    let paths: Vec<&str> = http
+        .lines()
+        .filter(|line| line.starts_with("| `/"))
+        .flat_map(|line| line.split('|').nth(1).unwrap_or_default().split('`').skip(1).step_by(2))
+        .collect();
+    assert!(paths.len() >= 10, "{paths:?}");
+    for path in paths {
+        let status = daemon.get(path).await.status;
+        let expected = if path.ends_with("/health/db") { 503 } else { 200 };
+        assert_eq!(status, expected, "{path}");
+    }
+}
