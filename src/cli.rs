@@ -2,6 +2,7 @@
 
 mod exit;
 mod output;
+mod logfmt;
 mod telemetry;
 mod shutdown;
 mod catalogue;
@@ -99,9 +100,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let exit = match &arguments.command {
         None | Some(Command::Serve) => with(loaded(), serve::serve),
         Some(Command::Check { targets, output }) => with(loaded(), |loaded| check::check(loaded, targets, *output)),
-        Some(Command::Config { command: ConfigCommand::Check }) => config::check(&loaded(), &mut std::io::stdout()),
-        Some(Command::Config { command: ConfigCommand::Show }) => config::show(&loaded(), &mut std::io::stdout()),
-        Some(Command::Metrics { output }) => catalogue::print(*output, &mut std::io::stdout()),
+        Some(Command::Config { command: ConfigCommand::Check }) => config::check(&loaded()),
+        Some(Command::Config { command: ConfigCommand::Show }) => config::show(&loaded()),
+        Some(Command::Metrics { output }) => catalogue::print(*output),
     };
     exit.into()
 }

@@ -11,5 +11,6 @@ pub mod budget;
 pub mod failure;
 pub mod errno;
 pub mod transport;
+pub mod path;
 pub mod handshake;
 pub mod session;

@@ -1,10 +1,8 @@
 //! `metrics`: the catalogue of every family of our own, joined from the rooms that declare them.
 
-use std::io::Write;
-
 use serde::Serialize;
 
-use super::exit::Exit;
+use super::exit::{Exit, report};
 use super::output::CatalogueOutput;
 use crate::metrics::Family;
 use crate::{collect, http, watch};
@@ -29,8 +27,8 @@ pub(super) fn markdown() -> String {
     text
 }
 
-pub(super) fn print(output: CatalogueOutput, out: &mut impl Write) -> Exit {
-    let text = match output {
+pub(super) fn print(output: CatalogueOutput) -> Exit {
+    let text: String = match output {
         CatalogueOutput::Text => families().into_iter().map(told).collect(),
         CatalogueOutput::Markdown => markdown(),
         CatalogueOutput::Json => {
@@ -38,9 +36,7 @@ pub(super) fn print(output: CatalogueOutput, out: &mut impl Write) -> Exit {
             serde_json::to_string_pretty(&rows).expect("strings always serialize") + "\n"
         }
     };
-    // A reader that went away (`| head`) has seen enough.
-    let _ = out.write_all(text.as_bytes());
-    Exit::Good
+    report(&text, Exit::Good)
 }
 
 fn told(family: &Family) -> String {

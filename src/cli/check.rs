@@ -1,20 +1,19 @@
 //! `check`: the probe once, told to a person phase by phase.
 
 use std::fmt::Write as _;
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use super::exit::{Exit, complain};
+use super::exit::{Exit, complain, report};
 use super::output::Output;
 use crate::config::Loaded;
 use crate::mysql::budget::{Budget, Purpose};
 use crate::mysql::failure::{Failure, Phase};
 use crate::mysql::handshake::Facts;
-use crate::watch::probe::{self, Probed};
+use crate::watch::probe::{self, Known, Probed};
 use crate::watch::target::{self, Target};
 
 /// Probes the named targets, all at once, and reports in the order of their names.
@@ -45,13 +44,12 @@ pub(super) fn check(loaded: Loaded, names: &[String], output: Output) -> Exit {
     let text = match output {
         Output::Text => checked.iter().map(Checked::told).collect(),
         Output::Json => {
-            let reports: Vec<Report> = checked.iter().map(Checked::report).collect();
+            let reports: Vec<Report> = checked.iter().map(Checked::to_report).collect();
             serde_json::to_string_pretty(&reports).expect("strings and numbers always serialize") + "\n"
         }
     };
-    // A reader that went away has seen enough; the exit code still tells.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    if checked.iter().any(|checked| checked.outcome.is_err()) { Exit::Critical } else { Exit::Good }
+    let failed = checked.iter().any(|checked| checked.outcome.is_err());
+    report(&text, if failed { Exit::Critical } else { Exit::Good })
 }
 
 struct Checked {
@@ -61,12 +59,19 @@ struct Checked {
     outcome: Result<Facts, Failure>,
 }
 
+/// How many targets are probed at once: more of them would measure each other.
+const AT_ONCE: usize = 8;
+
 async fn probe_all(targets: Vec<Arc<Target>>) -> Vec<Checked> {
     let mut probes = JoinSet::new();
+    let mut checked = Vec::with_capacity(targets.len());
     for target in targets {
+        if probes.len() >= AT_ONCE {
+            checked.extend(probes.join_next().await.and_then(Result::ok));
+        }
         probes.spawn(probe_one(target));
     }
-    let mut checked = probes.join_all().await;
+    checked.extend(probes.join_all().await);
     checked.sort_by(|a, b| a.target.name.cmp(&b.target.name));
     checked
 }
@@ -74,7 +79,7 @@ async fn probe_all(targets: Vec<Arc<Target>>) -> Vec<Checked> {
 async fn probe_one(target: Arc<Target>) -> Checked {
     let budget = Budget::new(1);
     let place = budget.take(Purpose::Probe).expect("a budget of one has one place");
-    match probe::probe(&target, place).await {
+    match probe::probe(&target, place, Known::NotTold).await {
         Probed::Ended(ended) => {
             Checked { took: ended.took, phases: ended.times.iter().collect(), outcome: ended.outcome, target }
         }
@@ -126,7 +131,7 @@ impl Checked {
         text
     }
 
-    fn report(&self) -> Report<'_> {
+    fn to_report(&self) -> Report<'_> {
         let facts = self.outcome.as_ref().ok();
         let failure = self.outcome.as_ref().err();
         Report {

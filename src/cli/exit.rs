@@ -19,6 +19,17 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// Writes a report to stdout. A reader that went away (`| head`) has seen enough; a disk that is full has not.
+pub(super) fn report(text: &str, then: Exit) -> Exit {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            complain(&format!("error: cannot write the report\n  cause: {error}"))
+        }
+        _ => then,
+    }
+}
+
 /// Says what is wrong with what was asked for, on stderr.
 pub(super) fn complain(mistakes: &dyn Display) -> Exit {
     // When even stderr is closed, the exit code is all that can be said.

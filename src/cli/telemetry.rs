@@ -5,6 +5,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, fmt};
 
+use super::logfmt::Logfmt;
 use crate::config::{Log, LogFormat, LogLevel};
 
 /// From now on what is logged is written.
@@ -21,13 +22,7 @@ pub(super) fn start(log: &Log) -> Result<(), TryInitError> {
             && (metadata.target().starts_with("goneaway") || *metadata.level() <= LevelFilter::WARN)
     });
     let layer = match log.format {
-        LogFormat::Logfmt => tracing_logfmt::builder()
-            .with_target(false)
-            .with_span_name(false)
-            .with_span_path(false)
-            .layer()
-            .with_writer(std::io::stderr)
-            .boxed(),
+        LogFormat::Logfmt => fmt::layer().event_format(Logfmt).with_writer(std::io::stderr).boxed(),
         LogFormat::Json => {
             fmt::layer().json().flatten_event(true).with_target(false).with_writer(std::io::stderr).boxed()
         }

@@ -19,7 +19,7 @@ pub struct Circumstances {
 /// The failure that an error packet is.
 pub fn failure(errno: u16, message: &str, when: Circumstances) -> Failure {
     let reason = reason(errno, when.flavor);
-    let mut failure = Failure::new(when.phase, reason, message);
+    let mut failure = Failure::new(when.phase, reason, printable(message));
     failure.errno = Some(errno);
     failure.hint = hint(errno, reason, message, when);
     failure
@@ -88,13 +88,22 @@ fn hint(errno: u16, reason: Reason, message: &str, when: Circumstances) -> Optio
     Some(hint.into())
 }
 
+/// Words of a server, fit for a terminal and a log: a hostile one could forge lines or drive the terminal.
+pub fn printable(text: &str) -> String {
+    if !text.chars().any(char::is_control) {
+        return text.to_owned();
+    }
+    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
 fn denied(message: &str, when: Circumstances) -> String {
     let mut hint = match quoted_after(message, "'@") {
         Some(host) => format!("the server sees this host as {host}; check the account's host part"),
         None => "check the account's user name and host part".into(),
     };
     hint.push_str(match message.contains("using password: NO") {
-        true => ", and that it needs no password: none was sent",
+        // Some plugins say so of a wrong password, too.
+        true => " and the password: the server says that it saw none",
         false => " and the password",
     });
     // MariaDB 10.11 has these words for require_secure_transport too, later ones have 3159.
@@ -161,6 +170,12 @@ mod tests {
     }
 
     #[test]
+    fn control_characters_of_a_server_are_shown_and_not_obeyed() {
+        let failure = failure(1045, "no\n\u{1b}[31mline: ü", at(Phase::Auth, None));
+        assert_eq!(failure.detail, "no\\n\\u{1b}[31mline: ü");
+    }
+
+    #[test]
     fn a_denied_login_says_how_the_server_sees_us() {
         let message = "Access denied for user 'exporter'@'10.0.0.7' (using password: YES)";
         let hint = |message, plain| {
@@ -171,7 +186,7 @@ mod tests {
             "the server sees this host as 10.0.0.7; check the account's host part and the password"
         );
         assert!(hint(message, true).contains("requires TLS"));
-        assert!(hint("Access denied for user 'a'@'b' (using password: NO)", false).contains("none was sent"));
+        assert!(hint("Access denied for user 'a'@'b' (using password: NO)", false).contains("saw none"));
         for odd in ["", "'@", "'@'", "'@''", "Access denied"] {
             assert!(hint(odd, false).starts_with("check the account's"), "{odd}");
         }

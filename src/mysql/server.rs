@@ -61,7 +61,9 @@ impl Server {
         let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse().ok());
         let mut next = || numbers.next().unwrap_or(0);
         let version = Version { major: next(), minor: next(), patch: next() };
-        Server { flavor, version, version_text: text.to_owned() }
+        // It goes into labels, logs and terminals.
+        let version_text = text.chars().filter(|c| !c.is_control()).collect();
+        Server { flavor, version, version_text }
     }
 
     pub fn is_mariadb(&self) -> bool {

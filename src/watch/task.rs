@@ -19,7 +19,7 @@ use super::board::Slot;
 use super::clock::{Pace, Rhythm, Ticks, lead};
 use super::collection::{self, Collected, Collection};
 use super::families::{Job, Run, TargetInstruments, unix, unix_now};
-use super::probe::{self, Ended, Probed};
+use super::probe::{self, Ended, Known, Probed};
 use super::snapshot::{CollectorResult, ProbeResult, Snapshot};
 use super::target::Target;
 use crate::mysql::budget::{Budget, Purpose};
@@ -32,6 +32,10 @@ const GRACE: Duration = Duration::from_secs(4);
 
 /// Copied values that are older than this many of their intervals are not shown.
 const SHOWN_FOR_INTERVALS: u32 = 2;
+
+/// How long a greeting is awaited while a session of ours gets answers. Each wait that is given up is an aborted
+/// connection at the server, so not every interval.
+const SILENT_BESIDE_AN_ANSWER: Duration = Duration::from_secs(60);
 
 /// How long no session is opened after the driver could not do what the probe had just done.
 const UNFIT_FOR: Duration = Duration::from_secs(300);
@@ -78,9 +82,12 @@ struct Task {
     /// What the last probe negotiated, as long as probes succeed: a session may be opened.
     probed: Option<Facts>,
     addresses: Option<BTreeSet<IpAddr>>,
+    path: Known,
     outage: Option<Instant>,
     /// The outage has not been told in the log yet: it may be a greeting that is only late.
     untold: Option<Failure>,
+    /// Reasons that this outage had and that the log has told.
+    told: Vec<Reason>,
     greets_late: bool,
     /// Attempts in a row that the server counts against this host.
     uncompleted: u32,
@@ -88,6 +95,8 @@ struct Task {
     /// A collection was due while a probe was finding out whether anybody gets in.
     collection_owed: bool,
     limit: Option<(f64, Instant)>,
+    /// Collectors whose failure the log has told.
+    told_collectors: Vec<&'static str>,
     /// Until when no session is opened: the driver cannot do what the probe did, and would fail at the server again.
     unfit_until: Option<Instant>,
 }
@@ -113,13 +122,16 @@ impl Task {
             session: None,
             probed: None,
             addresses: None,
+            path: Known::NotAsked,
             outage: None,
             untold: None,
+            told: Vec::new(),
             greets_late: false,
             uncompleted: 0,
             suspended_until: None,
             collection_owed: false,
             limit: None,
+            told_collectors: Vec::new(),
             unfit_until: None,
             seat,
         }
@@ -177,7 +189,8 @@ impl Task {
         };
         self.seat.instruments.last_attempt.set(unix_now());
         let target = self.seat.target.clone();
-        self.probing = Some(Box::pin(async move { probe::probe(&target, place).await }));
+        let path = self.path;
+        self.probing = Some(Box::pin(async move { probe::probe(&target, place, path).await }));
         self.publish();
     }
 
@@ -240,6 +253,9 @@ impl Task {
         if let Some(addresses) = ended.addresses {
             self.addresses_seen(addresses);
         }
+        if let Some(path) = ended.path {
+            self.path = path;
+        }
         match ended.outcome {
             Ok(facts) => self.succeeded(facts, phases),
             Err(failure) => self.failed(failure, phases),
@@ -260,7 +276,10 @@ impl Task {
             tls.map_or("", |tls| &tls.version),
             tls.map_or("", |tls| &tls.cipher),
             "main",
-            "",
+            match self.path {
+                Known::Is(path) => path.label(),
+                Known::NotAsked | Known::NotTold => "",
+            },
         ];
         instruments.info.with_label_values(&info).set(1.0);
         instruments.not_after.reset();
@@ -269,10 +288,18 @@ impl Task {
         }
         self.answered(Instant::now());
         if let Some(since) = self.outage.take() {
+            self.untold = None;
+            self.told.clear();
+            // What lies between may have changed meanwhile; asked again at the next probe.
+            self.path = Known::NotAsked;
             let down = since.elapsed().as_secs_f64();
             let failures = self.snapshot.consecutive_failures;
-            info!(target = %self.seat.target.name, down_seconds = format_args!("{down:.1}"), failures, "probe succeeds again");
-        } else if self.snapshot.last_success.is_none() {
+            let last = self.snapshot.probe.as_ref().and_then(|probe| probe.failure.as_ref());
+            let (phase, reason) = (last.map(|last| last.phase.label()), last.map(|last| last.reason.label()));
+            info!(target = %self.seat.target.name, down_seconds = format_args!("{down:.1}"), failures, phase, reason,
+                errno = last.and_then(|last| last.errno), "probe succeeds again");
+        }
+        if self.snapshot.last_success.is_none() {
             info!(target = %self.seat.target.name, server = %facts.server, plugin = facts.auth_plugin,
                 tls = tls.map_or("none", |tls| &tls.version), "connected");
         }
@@ -298,6 +325,10 @@ impl Task {
             self.outage = Some(Instant::now());
             self.untold = Some(failure.clone());
             self.tell_outage();
+        } else if self.untold.is_none() && !self.told.contains(&failure.reason) {
+            // The cause has changed. Once a reason and outage: a server that flaps between two fills no log.
+            self.untold = Some(failure.clone());
+            self.tell_outage();
         }
         self.snapshot.probe = Some(result(Some(failure), phases, None));
         self.snapshot.consecutive_failures += 1;
@@ -320,15 +351,11 @@ impl Task {
     /// One line when a target goes down.
     fn tell_outage(&mut self) {
         if let Some(failure) = self.untold.take() {
+            self.told.push(failure.reason);
             let (phase, reason) = (failure.phase.label(), failure.reason.label());
             let name = &self.seat.target.name;
-            let hint = failure.hint.as_deref().unwrap_or_default();
-            match failure.errno {
-                Some(errno) => {
-                    warn!(target = %name, phase, reason, errno, detail = failure.detail, hint, "probe failed")
-                }
-                None => warn!(target = %name, phase, reason, detail = failure.detail, hint, "probe failed"),
-            }
+            warn!(target = %name, phase, reason, errno = failure.errno, detail = failure.detail,
+                hint = failure.hint.as_deref(), "probe failed");
         }
     }
 
@@ -407,7 +434,11 @@ impl Task {
             if failure.reason == Reason::AuthPlugin {
                 instruments.feature("session", Some("auth_plugin"));
             }
-            if failure.errno.is_none() && failure.reason != Reason::Timeout {
+            let driver_cannot = matches!(
+                failure.reason,
+                Reason::AuthPlugin | Reason::TlsExpired | Reason::TlsUnknownCa | Reason::TlsWrongName | Reason::TlsOther
+            );
+            if driver_cannot {
                 self.unfit_until = Some(Instant::now() + UNFIT_FOR);
             }
         }
@@ -443,7 +474,6 @@ impl Task {
                 last_success: before.and_then(|before| before.last_success),
                 error: None,
             };
-            let failed_before = before.is_some_and(|before| before.error.is_some());
             match collected {
                 Collected::Values { block, asked_at, asked, took } => {
                     instruments.dropped(block.dropped);
@@ -465,14 +495,16 @@ impl Task {
                         instruments.feature(&label, Some("grant"));
                     }
                     // While nobody gets in, the probe's line in the log says why.
-                    if !failed_before && self.outage.is_none() {
+                    if self.outage.is_none() && !self.told_collectors.contains(&collector.name) {
+                        self.told_collectors.push(collector.name);
                         warn!(target = %self.seat.target.name, collector = collector.name,
                             reason = failure.reason.label(), detail = failure.detail, "collector failed");
                     }
                     seen.error = Some(failure.to_string());
                 }
             }
-            if failed_before && seen.error.is_none() {
+            if seen.error.is_none() && self.told_collectors.contains(&collector.name) {
+                self.told_collectors.retain(|told| *told != collector.name);
                 info!(target = %self.seat.target.name, collector = collector.name, "collector succeeds again");
             }
             results.push(seen);
@@ -490,6 +522,11 @@ impl Task {
             let block = headroom.block(self.seat.target.label.as_deref());
             self.seat.slot.copied_by_us("headroom", block, at + every * SHOWN_FOR_INTERVALS);
             self.answered(at);
+            if at > self.waiting_since + SILENT_BESIDE_AN_ANSWER {
+                // The server is awake, so this one connection is what is stuck: what lies between lost it, or it waits
+                // for nothing. The next probe tries anew.
+                self.waiting = None;
+            }
         }
         self.snapshot.collectors = results;
         self.publish();

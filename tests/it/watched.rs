@@ -24,6 +24,8 @@ async fn a_watched_server_is_on_the_first_scrape_within_a_second() {
         assert_eq!(seen.of("mysql_exporter_collector_success", "collector=\"collect.global_status\""), Some(1.0));
         assert!(seen.of("mysql_global_status_connections", "").is_some_and(|connections| connections > 0.0));
         assert_eq!(seen.of("mysql_conn_door_in_use", "door=\"main\""), Some(1.0));
+        let info = seen.starting_with("mysql_conn_probe_info{").next().expect("an info series").0;
+        assert!(info.contains("path=\"direct\""), "{}: {info}", server.version);
         let (took, code) = daemon.stop().await;
         assert!(took < Duration::from_secs(1) && code == Some(0), "stopping took {took:?}, code {code:?}");
     }
