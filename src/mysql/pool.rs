@@ -134,3 +134,6 @@ impl<C: Connector> std::fmt::Debug for Pool<C> {
         out.debug_struct("Pool").field("settings", self.settings()).field("counts", &self.counts()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;
