@@ -8,6 +8,7 @@ pub mod board;
 pub mod target;
 pub mod probe;
 pub mod clock;
+mod backoff;
 pub mod families;
 pub mod headroom;
 mod collection;

@@ -27,6 +27,12 @@ use crate::config::{Tls, TlsMode};
 /// How long a polite end may take before the connection is dropped.
 const QUIT_WITHIN: Duration = Duration::from_millis(500);
 
+/// Well below the idle limits of balancers and NAT gateways.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// The probe speaks it; trying it with the driver would be a failed login at the server, every time.
+const UNKNOWN_TO_THE_DRIVER: &str = "sha256_password";
+
 /// Longer than any result row that a collector reads; asking the server for its own limit would cost a statement.
 const MAX_ALLOWED_PACKET: usize = 64 * 1024 * 1024;
 
@@ -46,8 +52,10 @@ pub struct Session {
 }
 
 impl Session {
-    /// Logs in as the probe did and sets the session's limits. Without an idle limit the session has the server's own,
-    /// as an application's has.
+    /// Logs in as the probe did and sets the session's limits.
+    ///
+    /// With an idle limit the session is there to be asked: it shall last. Without one it rests as an application's
+    /// does, under the server's own limit and without keepalive, so that what ends those ends it too.
     pub async fn open(
         access: &Access,
         tls: &Tls,
@@ -57,7 +65,13 @@ impl Session {
         place: Place,
         deadline: Instant,
     ) -> Result<Session, Failure> {
-        let opts = opts(access, tls, probed);
+        if probed.auth_plugin == UNKNOWN_TO_THE_DRIVER {
+            let detail = format!("the session cannot log in with the plugin {UNKNOWN_TO_THE_DRIVER}");
+            let hint = "give the account the plugin caching_sha2_password";
+            return Err(Failure::new(Phase::Auth, Reason::AuthPlugin, detail).with_hint(hint));
+        }
+        let idle_limit = idle_limit.into();
+        let opts = opts(access, tls, probed, idle_limit.map(|_| KEEPALIVE));
         let plain = probed.tls.is_none() && !access.endpoint.is_socket();
         let conn = match timeout_at(deadline, Conn::new(opts)).await {
             Err(_) => return Err(timed_out(Phase::Auth, "logging in took longer than the deadline")),
@@ -74,7 +88,7 @@ impl Session {
             answered_at: Instant::now(),
             _place: place,
         };
-        let limits = session_limits(&session.server, idle_limit.into(), statement_limit);
+        let limits = session_limits(&session.server, idle_limit, statement_limit);
         match session.query(&limits, deadline).await {
             Ok(_) => {}
             // A proxy or a managed server may refuse to have its variables set. The limits are a second net
@@ -221,7 +235,7 @@ fn text(value: Value) -> Option<String> {
     }
 }
 
-fn opts(access: &Access, tls: &Tls, probed: &Facts) -> Opts {
+fn opts(access: &Access, tls: &Tls, probed: &Facts, keepalive: Option<Duration>) -> Opts {
     let mut builder = OptsBuilder::default()
         .user(Some(access.user.as_str()))
         .pass(Some(access.password.expose()))
@@ -233,6 +247,7 @@ fn opts(access: &Access, tls: &Tls, probed: &Facts) -> Opts {
         .wait_timeout(Some(28800))
         .stmt_cache_size(0)
         .tcp_nodelay(true)
+        .tcp_keepalive(keepalive)
         .enable_cleartext_plugin(access.cleartext)
         .connect_attributes(HashMap::from([("program_name".to_owned(), "goneaway".to_owned())]));
     builder = match (&access.endpoint, probed.peer_addr) {
@@ -265,7 +280,7 @@ fn ssl_opts(tls: &Tls, seen_names: &[String]) -> SslOpts {
     opts.with_danger_tls_hostname_override(name)
 }
 
-/// A statement that we gave up goes on in the server unless it is bounded there too.
+/// A statement that we gave up goes on in the server unless it is bounded there too. MySQL bounds only SELECT.
 fn session_limits(server: &Server, idle_limit: Option<Duration>, statement_limit: Duration) -> String {
     let mut sql = "SET SESSION lock_wait_timeout=2".to_owned();
     if let Some(limit) = idle_limit {

@@ -41,7 +41,10 @@ pub(super) enum Collected {
     Skipped {
         why: Why,
     },
-    Failed(Failure),
+    Failed {
+        failure: Failure,
+        took: Duration,
+    },
 }
 
 /// Collects once. `probed` is what the last good probe negotiated; without it no session is opened.
@@ -79,7 +82,10 @@ impl Collection {
         let first = self.ask(target, collector, probed, budget, deadline).await;
         // A session that rested may have been ended by the server meanwhile. That shows at the first use, at once,
         // and says nothing about the server now: one fresh session answers that.
-        let stale = matches!(&first, Collected::Failed(lost) if ends_session(lost) && lost.reason != Reason::Timeout);
+        let stale = matches!(
+            &first,
+            Collected::Failed { failure, .. } if ends_session(failure) && failure.reason != Reason::Timeout
+        );
         if was_kept && stale && self.results.is_empty() {
             return self.ask(target, collector, probed, budget, deadline).await;
         }
@@ -96,11 +102,12 @@ impl Collection {
     ) -> Collected {
         if self.session.is_none() {
             if let Some(failure) = &self.unopened {
-                return Collected::Failed(failure.clone());
+                return Collected::Failed { failure: failure.clone(), took: Duration::ZERO };
             }
+            let began = Instant::now();
             if let Err(failure) = self.open(target, probed, budget, deadline).await {
                 self.unopened = Some(failure.clone());
-                return Collected::Failed(failure);
+                return Collected::Failed { failure, took: began.elapsed() };
             }
         }
         // Opened above, or kept: there is one.
@@ -127,7 +134,7 @@ impl Collection {
                 }
                 match missing(&failure) {
                     Some(why) => Collected::Skipped { why },
-                    None => Collected::Failed(failure),
+                    None => Collected::Failed { failure, took: asked.elapsed() },
                 }
             }
         }
