@@ -1,8 +1,9 @@
 //! One server's far end: words and wire.
 //!
 //! `handshake` is a new connection, phase by phase, for whoever wants to know how connecting goes. `session` is a
-//! kept connection for whoever wants answers. Both fail with a `Failure`; `errno` and `transport` make one of what a
-//! server, the system or the TLS library says.
+//! kept connection for whoever wants answers, `pool` keeps some of them as an application does. All fail with a
+//! `Failure`; `errno` and `transport` make one of what a server, the system or the TLS library says. How the end of a
+//! connection showed is a `signal`.
 
 pub mod server;
 pub mod rows;
@@ -12,5 +13,7 @@ pub mod failure;
 pub mod errno;
 pub mod transport;
 pub mod path;
+pub mod signal;
 pub mod handshake;
 pub mod session;
+pub mod pool;

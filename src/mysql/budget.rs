@@ -1,10 +1,14 @@
 //! How many connections we hold to one server, and for what.
 //!
 //! A place is taken before a connection is opened and given back when it is gone, so the sum over all purposes
-//! can never exceed the limit. The probe's place is its own: it is never waited for.
+//! can never exceed the limit. The probe's place is its own: it is never waited for. Who finds no place may wait for
+//! one to be given back, and then has to try again: places are not handed on in a line.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 /// What a connection is for; the label of `mysql_conn_exporter_connections`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,6 +46,7 @@ struct Inner {
     limit: u32,
     held: [AtomicU32; Purpose::ALL.len()],
     total: AtomicU32,
+    freed: Notify,
 }
 
 /// A place in the budget; given back when it is dropped.
@@ -54,7 +59,8 @@ pub struct Place {
 impl Budget {
     /// A budget of `limit` connections, one of which is the probe's.
     pub fn new(limit: u32) -> Budget {
-        Budget { inner: Arc::new(Inner { limit, held: Default::default(), total: AtomicU32::new(0) }) }
+        let freed = Notify::new();
+        Budget { inner: Arc::new(Inner { limit, held: Default::default(), total: AtomicU32::new(0), freed }) }
     }
 
     pub fn limit(&self) -> u32 {
@@ -72,6 +78,11 @@ impl Budget {
         Some(Place { inner: self.inner.clone(), purpose })
     }
 
+    /// Ends when a place is given back, from the call on: call it, try to take a place, and await it if there is none.
+    pub fn freed(&self) -> Notified<'_> {
+        self.inner.freed.notified()
+    }
+
     /// Connections held for a purpose now.
     pub fn held(&self, purpose: Purpose) -> u32 {
         self.inner.held[purpose as usize].load(Ordering::Acquire)
@@ -82,6 +93,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.inner.held[self.purpose as usize].fetch_sub(1, Ordering::AcqRel);
         self.inner.total.fetch_sub(1, Ordering::AcqRel);
+        self.inner.freed.notify_waiters();
     }
 }
 
@@ -100,5 +112,16 @@ mod tests {
         drop(pool);
         drop(probe);
         assert_eq!((budget.held(Purpose::Pool), budget.held(Purpose::Probe)), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_place_given_back_between_the_try_and_the_wait_is_not_missed() {
+        let budget = Budget::new(2);
+        let place = budget.take(Purpose::Pool);
+        let freed = budget.freed();
+        assert!(budget.take(Purpose::Pool).is_none());
+        drop(place);
+        freed.await;
+        assert!(budget.take(Purpose::Pool).is_some());
     }
 }

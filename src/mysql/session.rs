@@ -1,9 +1,9 @@
 //! A kept connection: logged in once, asked again and again. The only file that names `mysql_async`.
 //!
 //! A session copies what the probe negotiated: the address that answered, whether TLS was used, a name that the
-//! certificate carries. It has no retry and no pool. After a timeout or a cancelled statement the driver would hand
-//! out the previous statement's rows for the next one, so such a session is dropped, never asked again; a session
-//! that ends well says COM_QUIT, since the driver's `Drop` does not.
+//! certificate carries. It has no retry and no pool, but it knows how it stands: after a timeout or a cancelled
+//! statement the driver would hand out the previous statement's rows for the next one, so such a session refuses to be
+//! asked again. One that ends well says COM_QUIT, since the driver's `Drop` does not.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -20,6 +20,7 @@ use super::failure::{Failure, Phase, Reason};
 use super::handshake::{Access, Facts};
 use super::rows::Rows;
 use super::server::{Flavor, Server};
+use super::signal::{Loss, Signal, Standing};
 use super::transport;
 use crate::config::{Tls, TlsMode};
 
@@ -29,37 +30,64 @@ const QUIT_WITHIN: Duration = Duration::from_millis(500);
 /// Well below the idle limits of balancers and NAT gateways.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
+/// The probe speaks it; trying it with the driver would be a failed login at the server, every time.
+const UNKNOWN_TO_THE_DRIVER: &str = "sha256_password";
+
 /// Longer than any result row that a collector reads; asking the server for its own limit would cost a statement.
 const MAX_ALLOWED_PACKET: usize = 64 * 1024 * 1024;
 
 /// A kept connection and its place in the budget.
 #[derive(Debug)]
 pub struct Session {
-    conn: Conn,
+    /// Taken only when the session ends.
+    conn: Option<Conn>,
+    id: u32,
     server: Server,
     plain: bool,
+    /// No statement is under way: false from the question to the end of its answer, whoever stops waiting in between.
+    in_step: bool,
+    loss: Option<Loss>,
+    answered_at: Instant,
     _place: Place,
 }
 
 impl Session {
     /// Logs in as the probe did and sets the session's limits.
+    ///
+    /// With an idle limit the session is there to be asked: it shall last. Without one it rests as an application's
+    /// does, under the server's own limit and without keepalive, so that what ends those ends it too.
     pub async fn open(
         access: &Access,
         tls: &Tls,
         probed: &Facts,
-        idle_limit: Duration,
+        idle_limit: impl Into<Option<Duration>>,
         statement_limit: Duration,
         place: Place,
         deadline: Instant,
     ) -> Result<Session, Failure> {
-        let opts = opts(access, tls, probed);
+        if probed.auth_plugin == UNKNOWN_TO_THE_DRIVER {
+            let detail = format!("the session cannot log in with the plugin {UNKNOWN_TO_THE_DRIVER}");
+            let hint = "give the account the plugin caching_sha2_password";
+            return Err(Failure::new(Phase::Auth, Reason::AuthPlugin, detail).with_hint(hint));
+        }
+        let idle_limit = idle_limit.into();
+        let opts = opts(access, tls, probed, idle_limit.map(|_| KEEPALIVE));
         let plain = probed.tls.is_none() && !access.endpoint.is_socket();
         let conn = match timeout_at(deadline, Conn::new(opts)).await {
             Err(_) => return Err(timed_out(Phase::Auth, "logging in took longer than the deadline")),
             Ok(Err(error)) => return Err(failure(Phase::Auth, &error, &probed.server, plain)),
             Ok(Ok(conn)) => conn,
         };
-        let mut session = Session { conn, server: probed.server.clone(), plain, _place: place };
+        let mut session = Session {
+            id: conn.id(),
+            conn: Some(conn),
+            server: probed.server.clone(),
+            plain,
+            in_step: true,
+            loss: None,
+            answered_at: Instant::now(),
+            _place: place,
+        };
         let limits = session_limits(&session.server, idle_limit, statement_limit);
         match session.query(&limits, deadline).await {
             Ok(_) => {}
@@ -75,20 +103,105 @@ impl Session {
         &self.server
     }
 
-    /// Runs one statement. After a failure for which `ends_session` holds, drop the session.
-    pub async fn query(&mut self, sql: &str, deadline: Instant) -> Result<Rows, Failure> {
-        match timeout_at(deadline, read(&mut self.conn, sql)).await {
-            Err(_) => Err(timed_out(Phase::Query, "no answer within the deadline")),
-            Ok(Err(error)) => Err(failure(Phase::Query, &error, &self.server, self.plain)),
-            Ok(Ok(rows)) => Ok(rows),
+    /// The server's name for this connection: what KILL and the process list call it.
+    pub fn connection_id(&self) -> u32 {
+        self.id
+    }
+
+    /// Whether the session can be asked, and if it is lost, how that showed.
+    pub fn standing(&self) -> Standing<'_> {
+        match &self.loss {
+            Some(loss) => Standing::Lost(loss),
+            None if self.in_step => Standing::InStep,
+            None => Standing::Unanswered,
         }
     }
 
-    /// Ends the session in order, so that the server does not count it as aborted.
-    pub async fn close(self) {
-        // A server that does not take the COM_QUIT in time has stopped listening: dropping is all that is left.
-        let _ = timeout(QUIT_WITHIN, self.conn.disconnect()).await;
+    /// When the server last answered.
+    pub fn answered_at(&self) -> Instant {
+        self.answered_at
     }
+
+    /// Runs one statement. After a failure for which `ends_session` holds, drop the session.
+    pub async fn query(&mut self, sql: &str, deadline: Instant) -> Result<Rows, Failure> {
+        let conn = self.step()?;
+        let answer = timeout_at(deadline, read(conn, sql)).await;
+        self.settle(answer.ok())
+    }
+
+    /// Asks whether the server is there.
+    pub async fn ping(&mut self, deadline: Instant) -> Result<(), Failure> {
+        let conn = self.step()?;
+        let answer = timeout_at(deadline, conn.ping()).await;
+        self.settle(answer.ok())
+    }
+
+    /// Ends the session in order, so that the server does not count it as aborted.
+    pub async fn close(mut self) {
+        if let Some(conn) = self.conn.take() {
+            // A server that does not take the COM_QUIT in time has stopped listening: dropping is all that is left.
+            let _ = timeout(QUIT_WITHIN, conn.disconnect()).await;
+        }
+    }
+
+    // From here to `settle` the session is in the middle of an exchange. A caller that stops waiting leaves it there.
+    fn step(&mut self) -> Result<&mut Conn, Failure> {
+        if let Some(loss) = &self.loss {
+            return Err(loss.failure.clone());
+        }
+        match self.conn.as_mut() {
+            Some(conn) if std::mem::take(&mut self.in_step) => Ok(conn),
+            _ => {
+                let detail = "this session has an answer that nobody waited for";
+                Err(Failure::new(Phase::Query, Reason::Protocol, detail))
+            }
+        }
+    }
+
+    fn settle<T>(&mut self, answer: Option<mysql_async::Result<T>>) -> Result<T, Failure> {
+        let (signal, failure) = match answer {
+            Some(Ok(value)) => {
+                self.in_step = true;
+                self.answered_at = Instant::now();
+                return Ok(value);
+            }
+            Some(Err(error)) => (signal(&error), failure(Phase::Query, &error, &self.server, self.plain)),
+            None => (Signal::Timeout, timed_out(Phase::Query, "no answer within the deadline")),
+        };
+        if failure.errno.is_some() {
+            self.answered_at = Instant::now();
+        }
+        if !ends_session(&failure) {
+            self.in_step = true;
+            return Err(failure);
+        }
+        let loss = Loss::now(signal, failure);
+        let failure = loss.failure.clone();
+        self.loss = Some(loss);
+        Err(failure)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(conn) = self.conn.take() {
+            drop_at_once(conn);
+        }
+    }
+}
+
+/// Closes a connection's socket now.
+///
+/// The driver's own `Drop` says no COM_QUIT either, but first reads to their end the rows that nobody waited for, in a
+/// task that nobody owns: on a server that hangs, for ever, on a place of the budget that is given back. It starts that
+/// task on the runtime of the moment, so it gets one that ends here.
+fn drop_at_once(conn: Conn) {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else { return };
+    {
+        let _entered = runtime.enter();
+        drop(conn);
+    }
+    runtime.shutdown_background();
 }
 
 /// Whether the session is of no use after this failure: all but an error that the server gave as an answer.
@@ -122,7 +235,7 @@ fn text(value: Value) -> Option<String> {
     }
 }
 
-fn opts(access: &Access, tls: &Tls, probed: &Facts) -> Opts {
+fn opts(access: &Access, tls: &Tls, probed: &Facts, keepalive: Option<Duration>) -> Opts {
     let mut builder = OptsBuilder::default()
         .user(Some(access.user.as_str()))
         .pass(Some(access.password.expose()))
@@ -134,8 +247,7 @@ fn opts(access: &Access, tls: &Tls, probed: &Facts) -> Opts {
         .wait_timeout(Some(28800))
         .stmt_cache_size(0)
         .tcp_nodelay(true)
-        // This session is there to be asked; how long idle connections live is found out elsewhere.
-        .tcp_keepalive(Some(KEEPALIVE))
+        .tcp_keepalive(keepalive)
         .enable_cleartext_plugin(access.cleartext)
         .connect_attributes(HashMap::from([("program_name".to_owned(), "goneaway".to_owned())]));
     builder = match (&access.endpoint, probed.peer_addr) {
@@ -169,9 +281,11 @@ fn ssl_opts(tls: &Tls, seen_names: &[String]) -> SslOpts {
 }
 
 /// A statement that we gave up goes on in the server unless it is bounded there too. MySQL bounds only SELECT.
-fn session_limits(server: &Server, idle_limit: Duration, statement_limit: Duration) -> String {
-    let idle = idle_limit.as_secs().clamp(60, 31_536_000);
-    let mut sql = format!("SET SESSION wait_timeout={idle}, lock_wait_timeout=2");
+fn session_limits(server: &Server, idle_limit: Option<Duration>, statement_limit: Duration) -> String {
+    let mut sql = "SET SESSION lock_wait_timeout=2".to_owned();
+    if let Some(limit) = idle_limit {
+        sql.push_str(&format!(", wait_timeout={}", limit.as_secs().clamp(60, 31_536_000)));
+    }
     match server.flavor {
         Flavor::MariaDb if server.mariadb_since(10, 1, 1) => {
             sql.push_str(&format!(", max_statement_time={}", statement_limit.as_secs_f64()));
@@ -198,5 +312,16 @@ fn failure(phase: Phase, error: &Error, server: &Server, plain: bool) -> Failure
             Failure::new(phase, Reason::AuthPlugin, format!("the session cannot log in with the plugin {name}"))
         }
         other => Failure::new(phase, Reason::Protocol, other.to_string()),
+    }
+}
+
+/// How an error shows that the connection is over, if it is.
+fn signal(error: &Error) -> Signal {
+    match error {
+        Error::Server(_) => Signal::ErrPacket,
+        Error::Io(IoError::Io(error)) => Signal::of(error),
+        Error::Io(IoError::Tls(_)) => Signal::TlsAlert,
+        Error::Driver(mysql_async::DriverError::ConnectionClosed) => Signal::Fin,
+        _ => Signal::OutOfSync,
     }
 }

@@ -15,9 +15,6 @@ use crate::mysql::handshake::Facts;
 use crate::mysql::rows::Rows;
 use crate::mysql::session::{Session, ends_session};
 
-/// The probe speaks it; trying it with the driver would be a failed login at the server, every time.
-const UNKNOWN_TO_THE_DRIVER: &str = "sha256_password";
-
 /// What a round needs and gives back.
 #[derive(Debug)]
 pub(super) struct Collection {
@@ -153,11 +150,6 @@ impl Collection {
         let Some(probed) = probed else {
             return Err(Failure::new(Phase::Auth, Reason::Other, "the last probe did not get in"));
         };
-        if probed.auth_plugin == UNKNOWN_TO_THE_DRIVER {
-            let detail = format!("the session cannot log in with the plugin {UNKNOWN_TO_THE_DRIVER}");
-            let hint = "give the account the plugin caching_sha2_password";
-            return Err(Failure::new(Phase::Auth, Reason::AuthPlugin, detail).with_hint(hint));
-        }
         let Some(place) = budget.take(Purpose::Pool) else {
             let full = format!("all {} connections of the budget are in use", budget.limit());
             return Err(Failure::new(Phase::Auth, Reason::Other, full).with_hint("raise `connections` of the target"));
