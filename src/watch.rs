@@ -10,6 +10,7 @@ pub mod probe;
 pub mod clock;
 pub mod families;
 pub mod headroom;
+pub mod ladder;
 mod collection;
 mod task;
 

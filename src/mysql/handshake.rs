@@ -36,6 +36,7 @@ use super::errno::{self, Circumstances};
 use super::failure::{Failure, Phase};
 use super::rows::Rows;
 use super::server::Server;
+use super::signal::Signal;
 use super::transport;
 use crate::config::secret::Secret;
 use greeting::Greeting;
@@ -311,6 +312,31 @@ impl Connection {
         let _ = timeout(LEAVE, text::quit(&mut self.wire)).await;
     }
 
+    /// Waits for what comes without a question, which is the end: of all that a server sends, only an error comes
+    /// unasked. There is no deadline, and to stop waiting loses nothing.
+    pub async fn unasked(&mut self) -> Unasked {
+        let came = self.wire.read(packets::CONTINUED).await;
+        self.in_step = false;
+        came.and_then(|packet| Unasked::packet(&packet)).unwrap_or_else(|error| Unasked::error(&error))
+    }
+
+    /// Asks whether the server is there, as often as it is called, with a single question: a caller that stopped
+    /// waiting goes on waiting for the same answer. What ends it is told as the signal that it is.
+    pub async fn ping_again(&mut self) -> Result<(), Unasked> {
+        // Nothing is in flight, so a few bytes go out at once: there is no half of a question to be cancelled.
+        if std::mem::take(&mut self.in_step) {
+            text::send_ping(&mut self.wire).await.map_err(|error| Unasked::error(&error))?;
+        }
+        match text::pong(&mut self.wire).await {
+            Ok(()) => {
+                self.in_step = true;
+                Ok(())
+            }
+            Err(Trouble::Server(error)) => Err(Unasked::server(error)),
+            Err(Trouble::Wire(error)) => Err(Unasked::error(&error)),
+        }
+    }
+
     // From here to `settle` the connection is in the middle of an exchange. A caller that stops waiting leaves it there.
     fn step(&mut self) -> Result<(), Failure> {
         match std::mem::take(&mut self.in_step) {
@@ -335,6 +361,32 @@ impl Connection {
 }
 
 const LEAVE: Duration = Duration::from_secs(1);
+
+/// How a connection ended that had not ended it itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unasked {
+    pub signal: Signal,
+    /// The server's error number, where it sent one.
+    pub errno: Option<u16>,
+    pub detail: String,
+}
+
+impl Unasked {
+    fn packet(packet: &[u8]) -> io::Result<Unasked> {
+        match packet.first() {
+            Some(&ErrPacket::HEADER) => Ok(Unasked::server(ErrPacket::parse(packet)?)),
+            _ => Err(packets::malformed("a packet that nobody asked for")),
+        }
+    }
+
+    fn server(error: ErrPacket) -> Unasked {
+        Unasked { signal: Signal::ErrPacket, errno: Some(error.errno), detail: error.message }
+    }
+
+    fn error(error: &io::Error) -> Unasked {
+        Unasked { signal: transport::signal(error), errno: None, detail: error.to_string() }
+    }
+}
 
 fn failed(trouble: Trouble, when: Circumstances) -> Failure {
     match trouble {
