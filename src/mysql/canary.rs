@@ -112,11 +112,9 @@ impl Canary {
         }
     }
 
-    /// Takes leave, if there is anybody to hear it.
-    pub async fn quit(self) {
-        if self.asked.is_none() {
-            self.connection.quit().await;
-        }
+    /// Takes leave. Says whether the server has heard it; else it may list the thread until the session's own limit.
+    pub async fn quit(self) -> bool {
+        self.asked.is_none() && self.connection.quit().await
     }
 }
 

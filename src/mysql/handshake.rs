@@ -306,10 +306,10 @@ impl Connection {
         self.settle(answer.ok())
     }
 
-    /// Takes leave, so that the server does not count the connection as aborted. Takes a second at most.
-    pub async fn quit(mut self) {
-        // Whatever comes of it, the connection is over.
-        let _ = timeout(LEAVE, text::quit(&mut self.wire)).await;
+    /// Takes leave, so that the server does not count the connection as aborted. Takes a second at most, and says
+    /// whether the server has closed the connection then. Whatever comes of it, the connection is over.
+    pub async fn quit(mut self) -> bool {
+        matches!(timeout(LEAVE, text::quit(&mut self.wire)).await, Ok(Ok(())))
     }
 
     /// Waits for what comes without a question, which is the end: of all that a server sends, only an error comes

@@ -57,8 +57,9 @@ pub enum Command {
     Rest { id: CanaryId, planned_age: Duration, session_wait_timeout: Duration },
     /// Ask whether it lives, then report `Answered`, `Silent` or `Died`. After `Silent` go on listening for the answer.
     Ping { id: CanaryId },
-    /// Leave it: with COM_QUIT, or by dropping it when it owes an answer. Nothing more is reported about it.
-    Close { id: CanaryId },
+    /// Leave it with COM_QUIT, and when the server does not close it then (it owes an answer; the path has cut it
+    /// already), KILL this thread. Nothing more is reported about it.
+    Close { id: CanaryId, thread_id: Option<u32> },
     /// It died without the server's knowledge. KILL this thread over another connection, to the same server in the
     /// same incarnation: another one gives the number to somebody else.
     Kill { thread_id: u32 },
@@ -128,7 +129,7 @@ pub struct Ladder {
     /// The control lives.
     well: bool,
     room: bool,
-    opened_last: Option<Instant>,
+    opened_last: Option<(Instant, Role)>,
     refused: u32,
     retry_at: Option<Instant>,
     /// The limit is known well enough.
@@ -274,7 +275,7 @@ impl Ladder {
     pub fn end(&mut self) -> Vec<Command> {
         self.well = false;
         self.pending.clear();
-        self.canaries.drain(..).map(|canary| Command::Close { id: canary.id }).collect()
+        self.canaries.drain(..).map(|canary| canary.close()).collect()
     }
 
     fn find(&mut self, id: CanaryId) -> Option<&mut Canary> {
@@ -361,7 +362,7 @@ impl Ladder {
     fn bury(&mut self, id: CanaryId, thread_id: Option<u32>, step: &mut Step) {
         if self.find(id).is_some() {
             self.canaries.retain(|canary| canary.id != id);
-            step.commands.push(Command::Close { id });
+            step.commands.push(Command::Close { id, thread_id: None });
         }
         step.commands.extend(thread_id.map(|thread_id| Command::Kill { thread_id }));
     }
@@ -373,7 +374,7 @@ impl Ladder {
             self.bury(death.id, None, step);
         }
         for canary in std::mem::take(&mut self.canaries) {
-            step.commands.push(Command::Close { id: canary.id });
+            step.commands.push(Command::Close { id: canary.id, thread_id: None });
             if canary.is_open() {
                 let age = canary.age(now);
                 step.tested.push(Tested {
@@ -453,18 +454,7 @@ impl Ladder {
                 && canary.state == State::Resting
                 && (!wanted || canary.age(now) >= canary.planned)
         };
-        for canary in self.canaries.extract_if(.., over).collect::<Vec<_>>() {
-            self.leave(canary, now, step);
-        }
-    }
-
-    // A path that cuts silently may have cut this one already; then only a KILL takes it from the server.
-    fn leave(&self, canary: Canary, now: Instant, step: &mut Step) {
-        step.commands.push(Command::Close { id: canary.id });
-        let dead = self.knowledge.deadly().is_some_and(|age| canary.age(now) >= age);
-        if let Some(thread_id) = canary.thread_id.filter(|_| dead) {
-            step.commands.push(Command::Kill { thread_id });
-        }
+        step.commands.extend(self.canaries.extract_if(.., over).map(|canary| canary.close()));
     }
 
     /// Gives a new age to every searching canary that is free or whose own tells nothing any more.
@@ -491,14 +481,8 @@ impl Ladder {
                 }
                 // It rests already, so it goes on resting where it can; else it is pinged when it was to be.
                 (State::Resting, Some(planned)) if canary.may_rest(planned) => canary.planned = planned.max(age),
-                (State::Free, None) => {
-                    let canary = self.canaries.remove(at);
-                    self.leave(canary, now, step);
-                    continue;
-                }
-                (State::Resting, None) if idle => {
-                    let canary = self.canaries.remove(at);
-                    self.leave(canary, now, step);
+                (State::Free | State::Resting, None) if idle => {
+                    step.commands.push(self.canaries.remove(at).close());
                     continue;
                 }
                 _ => {}
@@ -519,28 +503,33 @@ impl Ladder {
         goal.next_age(&taken, SEARCHING.saturating_sub(taken.len()), &self.settings)
     }
 
-    // The canary to open next. The watching one comes first: at best it finds the limit alone.
+    // The canary to open next. The watching one comes first: at best it finds the limit alone. But where it has to be
+    // opened ever anew, the others must have their turn.
     fn wanted(&self) -> Option<(Role, Duration)> {
         let held = |role| self.canaries.iter().filter(|canary| canary.role == role).count();
-        if held(Role::Watching) == 0 && self.wants_a_watcher() {
-            return Some((Role::Watching, self.stop()));
-        }
+        let watching = (held(Role::Watching) == 0 && self.wants_a_watcher()).then(|| (Role::Watching, self.stop()));
         let free = held(Role::Searching) < SEARCHING;
-        free.then(|| self.next_age(&self.goal())).flatten().map(|planned| (Role::Searching, planned))
+        let planned = free.then(|| self.next_age(&self.goal())).flatten();
+        let searching = planned.map(|planned| (Role::Searching, planned));
+        match self.opened_last {
+            Some((_, Role::Watching)) => searching.or(watching),
+            _ => watching.or(searching),
+        }
     }
 
     fn next_opening(&self) -> Option<Instant> {
-        if self.canaries.iter().any(|canary| canary.state == State::Opening) {
+        // What a death that is not yet believed says decides what to open.
+        if !self.pending.is_empty() || self.canaries.iter().any(|canary| canary.state == State::Opening) {
             return None;
         }
-        let staggered = self.opened_last.map(|last| last + self.settings.stagger);
+        let staggered = self.opened_last.map(|(last, _)| last + self.settings.stagger);
         staggered.into_iter().chain(self.retry_at).max().or(Some(self.began))
     }
 
     fn open(&mut self, now: Instant, role: Role, planned: Duration, step: &mut Step) {
         let id = CanaryId(self.next_id);
         self.next_id += 1;
-        self.opened_last = Some(now);
+        self.opened_last = Some((now, role));
         let session_wait_timeout = session_wait_timeout(planned);
         self.canaries.push(Canary {
             id,
@@ -552,6 +541,12 @@ impl Ladder {
             thread_id: None,
         });
         step.commands.push(Command::Open { id, role, planned_age: planned, session_wait_timeout });
+    }
+}
+
+impl Canary {
+    fn close(self) -> Command {
+        Command::Close { id: self.id, thread_id: self.thread_id }
     }
 }
 

@@ -6,7 +6,7 @@ use super::settings::Settings;
 
 /// What the next tests are to find out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Goal {
+pub(super) enum Goal {
     /// Nothing: the limit is known well enough, or there is none as far as we look.
     Nothing,
     /// Whether there is a limit up to an age at all, by the ages that are known from middleboxes.
@@ -24,7 +24,7 @@ pub enum Goal {
 impl Goal {
     /// The age for a canary that is free, where `taken` are the ages that others test, and `free` canaries are to be
     /// given one.
-    pub fn next_age(&self, taken: &[Duration], free: usize, settings: &Settings) -> Option<Duration> {
+    pub(super) fn next_age(&self, taken: &[Duration], free: usize, settings: &Settings) -> Option<Duration> {
         let untaken = |age: &Duration| !taken.contains(age);
         match self {
             Goal::Nothing => None,
@@ -35,15 +35,16 @@ impl Goal {
             }
             Goal::Climb { above, up_to } => rungs(*up_to, settings).into_iter().filter(|age| age > above).find(untaken),
             Goal::Narrow { above, below } => {
-                let near = settings.resolution(*below) / 2;
-                let known = settings.ages.iter().copied().filter(|age| *age > *above + near && *age + near < *below);
+                let near = |bound| settings.resolution(bound) / 2;
+                let (from, to) = (*above + near(*above), below.saturating_sub(near(*below)));
+                let known = settings.ages.iter().copied().filter(|age| from < *age && *age < to);
                 known.into_iter().find(untaken).or_else(|| Some(between(*above, *below, taken, free)))
             }
         }
     }
 
     /// Whether a test of this age, planned for an earlier goal, still serves this one.
-    pub fn is_served_by(&self, age: Duration) -> bool {
+    pub(super) fn is_served_by(&self, age: Duration) -> bool {
         match self {
             Goal::Nothing => false,
             Goal::Pass { beyond } => age == *beyond,

@@ -55,12 +55,6 @@ impl Knowledge {
         self.bounds
     }
 
-    /// The lowest age that is deadly, confirmed or not.
-    pub(super) fn deadly(&self) -> Option<Duration> {
-        let unconfirmed = self.deaths.first().map(|(death, _)| death.age);
-        unconfirmed.into_iter().chain(self.bounds.lost).min()
-    }
-
     /// Whatever cuts here was only ever seen to cut in silence: to watch for it is of no use.
     pub(super) fn cuts_in_silence(&self) -> bool {
         self.deaths.first().is_some_and(|(death, _)| !death.seen)
@@ -89,8 +83,7 @@ impl Knowledge {
 
     /// The bounds may have moved: one test on either side of them, in a round of its own.
     pub(super) fn recheck(&mut self, stop: Duration) {
-        self.round += 1;
-        self.survived_in_round = Duration::ZERO;
+        self.begin_a_round();
         self.checks = match self.bounds.lost {
             Some(lost) => vec![self.bounds.survived.mul_f64(0.95), lost.mul_f64(1.05)],
             None => vec![stop],
@@ -99,7 +92,7 @@ impl Knowledge {
     }
 
     pub(super) fn survived(&mut self, age: Duration, settings: &Settings) -> Vec<Judged> {
-        let refuted = |(death, _): &mut (Death, u32)| if death.seen { death.age < age } else { death.age <= age };
+        let refuted = |(death, _): &mut (Death, u32)| death.age <= age;
         let mut judged: Vec<Judged> =
             self.deaths.extract_if(.., refuted).map(|(death, _)| Judged::Void(death)).collect();
         self.survived_in_round = self.survived_in_round.max(age);
@@ -119,6 +112,10 @@ impl Knowledge {
             self.checks.retain(|check| *check < death.age);
             return vec![Judged::Lost(death)];
         }
+        if death.age <= self.survived_in_round {
+            // Either it was no idleness, or the limit moved in the middle of the round.
+            self.begin_a_round();
+        }
         let place = self.deaths.partition_point(|(other, _)| other.age <= death.age);
         self.deaths.insert(place, (death, self.round));
         self.confirm(settings)
@@ -126,10 +123,14 @@ impl Knowledge {
 
     /// An event ended connections: what was seen at the time says nothing, and a new round begins.
     pub(super) fn void(&mut self, now: Instant, settings: &Settings) -> Vec<Judged> {
-        self.round += 1;
-        self.survived_in_round = Duration::ZERO;
+        self.begin_a_round();
         let fresh = |(death, _): &mut (Death, u32)| now.saturating_duration_since(death.at) < settings.together() * 2;
         self.deaths.extract_if(.., fresh).map(|(death, _)| Judged::Void(death)).collect()
+    }
+
+    fn begin_a_round(&mut self) {
+        self.round += 1;
+        self.survived_in_round = Duration::ZERO;
     }
 
     /// Whether this death and one that came before it were one event: at the same time, at different ages.

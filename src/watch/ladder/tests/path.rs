@@ -143,10 +143,11 @@ impl World {
             if let Event::ControlAnswered { .. } = event {
                 self.control_next = self.now + CONTROL_EVERY;
             }
-            if let Event::Died { id, .. } = event
+            if let Event::Died { id, signal } = event
                 && let Some(socket) = self.sockets.remove(&id)
                 && !matches!(self.cut, Cut::ResetsAtUse(_))
             {
+                assert_ne!(signal, Signal::ErrPacket, "the server's own limit ended a canary");
                 self.threads.remove(&socket.thread_id);
             }
             self.tell(event);
@@ -171,7 +172,6 @@ impl World {
             };
             for (rest, signal) in [Some(server), path].into_iter().flatten() {
                 if socket.since + rest < next.0 {
-                    assert_ne!(signal, Signal::ErrPacket, "the server's own limit ended a canary");
                     next = (socket.since + rest, Event::Died { id: *id, signal });
                 }
             }
@@ -230,11 +230,11 @@ impl World {
                 };
                 self.coming.push(event);
             }
-            Command::Close { id } => {
+            Command::Close { id, thread_id } => {
                 self.coming.retain(|(_, event)| !about(*event, id));
                 let Some(socket) = self.sockets.remove(&id) else { return };
                 let cut_off = matches!(self.cut, Cut::Drops(limit) if self.now - socket.since > limit);
-                if !cut_off {
+                if !cut_off || thread_id.is_some() {
                     self.threads.remove(&socket.thread_id);
                 }
             }
@@ -328,10 +328,6 @@ impl World {
     pub(super) fn leave(&mut self) {
         for command in self.ladder.end() {
             self.execute(command);
-        }
-        // What the path has cut off ends itself, by its session's own limit.
-        if matches!(self.cut, Cut::Drops(_)) {
-            self.threads.clear();
         }
     }
 }
