@@ -114,7 +114,7 @@ impl Canary {
 
     /// Takes leave. Says whether the server has heard it; else it may list the thread until the session's own limit.
     pub async fn quit(self) -> bool {
-        self.asked.is_none() && self.connection.quit().await
+        self.asked.is_none() && self.connection.leave().await
     }
 }
 

@@ -306,10 +306,22 @@ impl Connection {
         self.settle(answer.ok())
     }
 
-    /// Takes leave, so that the server does not count the connection as aborted. Takes a second at most, and says
-    /// whether the server has closed the connection then. Whatever comes of it, the connection is over.
-    pub async fn quit(mut self) -> bool {
-        matches!(timeout(LEAVE, text::quit(&mut self.wire)).await, Ok(Ok(())))
+    /// Takes leave, so that the server does not count the connection as aborted. Takes a second at most.
+    pub async fn quit(self) {
+        // Whatever comes of it, the connection is over.
+        self.leave().await;
+    }
+
+    /// Takes leave, and says whether the server has closed the connection then, within a second.
+    pub async fn leave(mut self) -> bool {
+        let Ok(left) = timeout(LEAVE, text::quit(&mut self.wire)).await else { return false };
+        match left.map_err(|error| error.kind()) {
+            // Without TLS's farewell is no less closed.
+            Ok(()) | Err(io::ErrorKind::UnexpectedEof) => true,
+            // The server that closes at once answers our own farewell so; without TLS it would be a firewall.
+            Err(io::ErrorKind::ConnectionReset) => self.wire.stream().channel() == Channel::Tls,
+            Err(_) => false,
+        }
     }
 
     /// Waits for what comes without a question, which is the end: of all that a server sends, only an error comes

@@ -16,6 +16,7 @@ mod login;
 mod reasons;
 mod wire;
 mod encrypted;
+mod canary;
 mod watched;
 mod scraped;
 mod readme;
