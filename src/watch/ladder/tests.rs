@@ -1,5 +1,7 @@
 //! The ladder on simulated paths: what it finds, in what time, with how many connections, and what it does not fall for.
 
+#![allow(clippy::print_stdout, reason = "tests say what they measured")]
+
 mod path;
 
 use std::time::Duration;
