@@ -212,7 +212,7 @@ impl Ladder {
                 }
             }
             Event::Doubt => {
-                if self.settled {
+                if self.goal() == Goal::Nothing {
                     self.recheck_at = Some(now);
                 }
             }

@@ -324,6 +324,7 @@ fn a_doubt_brings_the_next_look_forward() {
     let mut world = find(Settings::default(), Cut::Drops(s(600.0)), EIGHT_HOURS);
     world.cut = Cut::Drops(s(350.0));
     world.tell(Event::Doubt);
+    world.tell(Event::Doubt);
     world
         .run(HOUR, |world| world.ladder.is_settled() && world.ladder.bounds().lost.is_some_and(|lost| lost < s(400.0)));
     world.assert_true();

@@ -191,6 +191,7 @@ impl World {
         for command in step.commands {
             self.execute(command);
         }
+        assert!(self.ladder.due().is_none_or(|due| due > self.now), "what was due is done");
         assert!(self.sockets.len() <= MOST_CANARIES, "{} connections at once", self.sockets.len());
     }
 
