@@ -11,6 +11,7 @@ pub mod clock;
 mod backoff;
 pub mod families;
 pub mod headroom;
+pub mod ladder;
 mod collection;
 mod task;
 

@@ -38,6 +38,7 @@ use super::errno::{self, Circumstances};
 use super::failure::{Failure, Phase};
 use super::rows::Rows;
 use super::server::Server;
+use super::signal::Signal;
 use super::transport;
 use crate::config::secret::Secret;
 use greeting::Greeting;
@@ -324,9 +325,46 @@ impl Connection {
     }
 
     /// Takes leave, so that the server does not count the connection as aborted. Takes a second at most.
-    pub async fn quit(mut self) {
+    pub async fn quit(self) {
         // Whatever comes of it, the connection is over.
-        let _ = timeout(LEAVE, text::quit(&mut self.wire)).await;
+        self.leave().await;
+    }
+
+    /// Takes leave, and says whether the server has closed the connection then, within a second.
+    pub async fn leave(mut self) -> bool {
+        let Ok(left) = timeout(LEAVE, text::quit(&mut self.wire)).await else { return false };
+        match left.map_err(|error| error.kind()) {
+            // Without TLS's farewell is no less closed.
+            Ok(()) | Err(io::ErrorKind::UnexpectedEof) => true,
+            // The server that closes at once answers our own farewell so; without TLS it would be a firewall.
+            Err(io::ErrorKind::ConnectionReset) => self.wire.stream().channel() == Channel::Tls,
+            Err(_) => false,
+        }
+    }
+
+    /// Waits for what comes without a question, which is the end: of all that a server sends, only an error comes
+    /// unasked. There is no deadline, and to stop waiting loses nothing.
+    pub async fn unasked(&mut self) -> Unasked {
+        let came = self.wire.read(packets::CONTINUED).await;
+        self.in_step = false;
+        came.and_then(|packet| Unasked::packet(&packet)).unwrap_or_else(|error| Unasked::error(&error))
+    }
+
+    /// Asks whether the server is there, as often as it is called, with a single question: a caller that stopped
+    /// waiting goes on waiting for the same answer. What ends it is told as the signal that it is.
+    pub async fn ping_again(&mut self) -> Result<(), Unasked> {
+        // Nothing is in flight, so a few bytes go out at once: there is no half of a question to be cancelled.
+        if std::mem::take(&mut self.in_step) {
+            text::send_ping(&mut self.wire).await.map_err(|error| Unasked::error(&error))?;
+        }
+        match text::pong(&mut self.wire).await {
+            Ok(()) => {
+                self.in_step = true;
+                Ok(())
+            }
+            Err(Trouble::Server(error)) => Err(Unasked::server(error)),
+            Err(Trouble::Wire(error)) => Err(Unasked::error(&error)),
+        }
     }
 
     // From here to `settle` the connection is in the middle of an exchange. A caller that stops waiting leaves it there.
@@ -353,6 +391,32 @@ impl Connection {
 }
 
 const LEAVE: Duration = Duration::from_secs(1);
+
+/// How a connection ended that had not ended it itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unasked {
+    pub signal: Signal,
+    /// The server's error number, where it sent one.
+    pub errno: Option<u16>,
+    pub detail: String,
+}
+
+impl Unasked {
+    fn packet(packet: &[u8]) -> io::Result<Unasked> {
+        match packet.first() {
+            Some(&ErrPacket::HEADER) => Ok(Unasked::server(ErrPacket::parse(packet)?)),
+            _ => Err(packets::malformed("a packet that nobody asked for")),
+        }
+    }
+
+    fn server(error: ErrPacket) -> Unasked {
+        Unasked { signal: Signal::ErrPacket, errno: Some(error.errno), detail: error.message }
+    }
+
+    fn error(error: &io::Error) -> Unasked {
+        Unasked { signal: transport::signal(error), errno: None, detail: error.to_string() }
+    }
+}
 
 fn failed(trouble: Trouble, when: Circumstances) -> Failure {
     match trouble {

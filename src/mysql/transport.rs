@@ -8,6 +8,7 @@ use std::io;
 use rustls::{AlertDescription, CertificateError};
 
 use super::failure::{Failure, Phase, Reason};
+use super::signal::Signal;
 
 /// The failure that an error on a connection is.
 pub fn failure(phase: Phase, error: &io::Error) -> Failure {
@@ -30,6 +31,21 @@ pub fn failure(phase: Phase, error: &io::Error) -> Failure {
     let mut failure = Failure::new(phase, reason, error.to_string());
     failure.hint = hint(phase, reason, error.kind()).map(str::to_owned);
     failure
+}
+
+/// How an established connection ended, by the error that reading from it gave.
+pub fn signal(error: &io::Error) -> Signal {
+    if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+        return Signal::TlsAlert;
+    }
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => Signal::Fin,
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => Signal::Rst,
+        io::ErrorKind::BrokenPipe => Signal::RstOnWrite,
+        io::ErrorKind::InvalidData => Signal::OutOfSync,
+        // Keepalive or retransmission gave up, or the network says that there is no way.
+        _ => Signal::Timeout,
+    }
 }
 
 /// The failure that a passed deadline is.

@@ -17,6 +17,7 @@ mod reasons;
 mod wire;
 mod encrypted;
 mod pool;
+mod canary;
 mod watched;
 mod scraped;
 mod readme;

@@ -35,7 +35,16 @@ pub(super) async fn query(wire: &mut Wire, sql: &str, deprecate_eof: bool) -> Re
 
 /// Asks the server whether it is there.
 pub(super) async fn ping(wire: &mut Wire) -> Result<(), Trouble> {
-    wire.command(&[COM_PING]).await?;
+    send_ping(wire).await?;
+    pong(wire).await
+}
+
+pub(super) async fn send_ping(wire: &mut Wire) -> io::Result<()> {
+    wire.command(&[COM_PING]).await
+}
+
+/// The answer to a ping. Cancel-safe.
+pub(super) async fn pong(wire: &mut Wire) -> Result<(), Trouble> {
     let packet = wire.read(CONTINUED).await?;
     match packet.first() {
         Some(&OK) => Ok(()),
