@@ -9,6 +9,7 @@ pub mod rows;
 pub mod endpoint;
 pub mod budget;
 pub mod failure;
+pub mod signal;
 pub mod errno;
 pub mod transport;
 pub mod handshake;

@@ -8,6 +8,7 @@ pub mod board;
 pub mod target;
 pub mod probe;
 pub mod clock;
+pub mod loss;
 pub mod families;
 pub mod headroom;
 mod collection;
