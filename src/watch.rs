@@ -8,6 +8,8 @@ pub mod board;
 pub mod target;
 pub mod probe;
 pub mod clock;
+pub mod backoff;
+pub mod state;
 pub mod loss;
 pub mod families;
 pub mod headroom;

@@ -26,6 +26,7 @@ const UPTIME_SPREAD: Duration = Duration::from_secs(2);
 const SAYS_4031: Version = Version::new(8, 0, 24);
 
 type Rule = fn(&Evidence) -> Option<Confidence>;
+type Guess = fn(&Evidence) -> bool;
 
 /// The order of the questions.
 const RULES: &[(Cause, Rule)] = &[
@@ -46,7 +47,7 @@ const RULES: &[(Cause, Rule)] = &[
 ];
 
 /// What fits although something was not asked, or speaks for another cause too.
-const GUESSES: &[(Cause, fn(&Evidence) -> bool)] = &[
+const GUESSES: &[(Cause, Guess)] = &[
     (Cause::WaitTimeout, may_be_wait_timeout),
     (Cause::IdleTransactionTimeout, may_be_idle_transaction_timeout),
     (Cause::MiddleboxReset, may_be_the_paths_limit),
