@@ -44,7 +44,8 @@ async fn main() -> ExitCode {
         let Some(server) = Server::private(kind, &["max_connections=300"]).await else { continue };
         let columns = measure(&server, &binary, &effort).await;
         table(&server, &columns, &effort);
-        broken.extend(broken_promises(&columns, &effort).map(|promise| format!("{}: {promise}", server.version)));
+        broken
+            .extend(broken_promises(&columns, &effort).iter().map(|promise| format!("{}: {promise}", server.version)));
     }
     for promise in &broken {
         println!("BROKEN on {promise}");

@@ -8,6 +8,7 @@ pub mod board;
 pub mod target;
 pub mod probe;
 pub mod clock;
+pub mod circuit;
 pub mod backoff;
 pub mod state;
 pub mod loss;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tokio::task::JoinError;
+use tracing::{error, info, warn};
 
 use super::exit::{Exit, complain};
 use super::shutdown::Signals;
@@ -25,6 +26,8 @@ pub(super) fn serve(loaded: Loaded) -> Exit {
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
+    raise_descriptor_limit();
+    warn_of_few_descriptors(&targets);
     // One thread: with a thousand targets it needs less memory than several, and no more time.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -68,7 +71,13 @@ async fn run(loaded: Loaded, targets: Vec<Arc<target::Target>>) -> Exit {
     let watching = tokio::spawn(watch.run());
     let serving = tokio::spawn(http::serve(listeners, state, http::Limits::default(), until_stopped));
 
-    signals.stop().await;
+    let (mut watching, mut serving) = (watching, serving);
+    tokio::select! {
+        () = signals.stop() => {}
+        // Neither ends unasked: whoever watches over this process should start it anew.
+        ended = &mut watching => return died(ended),
+        ended = &mut serving => return died(ended),
+    }
     stop.send_replace(true);
     let (watching, serving) = tokio::select! {
         both = async { tokio::join!(watching, serving) } => both,
@@ -80,7 +89,41 @@ async fn run(loaded: Loaded, targets: Vec<Arc<target::Target>>) -> Exit {
             info!("stopped");
             Exit::Good
         }
-        Err(defect) => complain(&format!("error: a task died of a defect\n  cause: {defect}")).max(Exit::Critical),
+        defect => died(defect),
+    }
+}
+
+fn died(ended: Result<(), JoinError>) -> Exit {
+    let cause = ended.err().map_or("it ended unasked".to_owned(), |defect| defect.to_string());
+    error!(cause, "a task died of a defect");
+    Exit::Critical
+}
+
+/// Every target takes descriptors; the usual soft limit of 1024 is for programs that use select().
+fn raise_descriptor_limit() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: both calls only read or write the struct that they are given.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 && limit.rlim_cur < limit.rlim_max {
+            limit.rlim_cur = limit.rlim_max;
+            // Where it is refused, the old limit stays, and the warning below says when that is too few.
+            libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
+        }
+    }
+}
+
+/// Says so when the targets could need more descriptors than there are.
+fn warn_of_few_descriptors(targets: &[Arc<target::Target>]) {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the call only writes the struct that it is given.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } == 0;
+    let connections: u64 = targets.iter().map(|target| u64::from(target.connections)).sum();
+    // What is left is for clients of ours and for files.
+    if known && connections + 64 > limit.rlim_cur {
+        warn!(
+            limit = limit.rlim_cur,
+            connections, "the limit of open files is low for so many targets; raise it (`ulimit -n`, LimitNOFILE=)"
+        );
     }
 }
 

@@ -47,6 +47,14 @@ impl Endpoint {
         Ok(Endpoint::Tcp { host: host.to_owned(), port })
     }
 
+    /// A server on this machine, by an address that servers do not count errors of.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Endpoint::Socket(_) => true,
+            Endpoint::Tcp { host, .. } => matches!(host.as_str(), "127.0.0.1" | "::1" | "localhost"),
+        }
+    }
+
     pub fn is_socket(&self) -> bool {
         matches!(self, Endpoint::Socket(_))
     }
@@ -55,7 +63,7 @@ impl Endpoint {
 fn split_port(text: &str) -> Result<(&str, Option<&str>), String> {
     if let Some(rest) = text.strip_prefix('[') {
         let (host, after) = rest.split_once(']').ok_or_else(|| format!("`{text}` has no closing `]`"))?;
-        if host.parse::<std::net::Ipv6Addr>().is_err() {
+        if !is_ipv6(host) {
             return Err(format!("`{host}` is not an IPv6 address"));
         }
         return match after.strip_prefix(':') {
@@ -65,9 +73,9 @@ fn split_port(text: &str) -> Result<(&str, Option<&str>), String> {
         };
     }
     if text.matches(':').count() > 1 {
-        return match text.parse::<std::net::Ipv6Addr>() {
-            Ok(_) => Ok((text, None)),
-            Err(_) => {
+        return match is_ipv6(text) {
+            true => Ok((text, None)),
+            false => {
                 Err(format!("`{text}` is neither `host:port` nor an IPv6 address; write `[v6]:port` for the latter"))
             }
         };
@@ -76,6 +84,12 @@ fn split_port(text: &str) -> Result<(&str, Option<&str>), String> {
         Some((host, port)) => (host, Some(port)),
         None => (text, None),
     })
+}
+
+/// An IPv6 address, perhaps with a zone: `fe80::1%eth0`.
+fn is_ipv6(text: &str) -> bool {
+    let (address, zone) = text.split_once('%').unwrap_or((text, "0"));
+    address.parse::<std::net::Ipv6Addr>().is_ok() && !zone.is_empty()
 }
 
 impl fmt::Display for Endpoint {
@@ -101,6 +115,8 @@ mod tests {
             ("::1", "[::1]:3306"),
             ("[::1]", "[::1]:3306"),
             ("[fe80::1]:33", "[fe80::1]:33"),
+            ("fe80::1%eth0", "[fe80::1%eth0]:3306"),
+            ("[fe80::1%eth0]:33", "[fe80::1%eth0]:33"),
             ("/run/mysqld.sock", "unix:/run/mysqld.sock"),
             ("unix:/run/mysqld.sock", "unix:/run/mysqld.sock"),
         ] {

@@ -1,7 +1,8 @@
 //! A new connection, phase by phase.
 //!
 //! ```text
-//! dial      names, addresses, a stream            phases dns, tcp
+//! resolve   the host's name                       phase  dns
+//! dial      an address, a stream                  phase  tcp
 //! greeting  the server's first packet             phase  greeting
 //! login     TLS, the account, the database        phases tls, auth
 //! query     a statement, then quit                phase  query
@@ -26,6 +27,7 @@ mod text;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use mysql_common::constants::CapabilityFlags;
@@ -44,6 +46,7 @@ use packets::{ErrPacket, Trouble, Wire};
 use plugin::Means;
 use stream::{Channel, Stream};
 
+pub use connect::Lookup;
 pub use tls::{SystemRoots, TlsMistake, TlsPolicy};
 
 /// Where to connect, and as whom.
@@ -56,6 +59,8 @@ pub struct Access {
     pub tls: TlsPolicy,
     /// `mysql_clear_password` is allowed on a private channel.
     pub cleartext: bool,
+    /// Of the endpoint's name.
+    pub lookup: Arc<Lookup>,
 }
 
 /// How long the phases took that were passed.
@@ -79,36 +84,51 @@ impl PhaseTimes {
     }
 }
 
-/// Connects a stream. The name is resolved before the deadline; connecting has at most `connect_timeout` of it, for
-/// all addresses together.
+/// Where a stream can be connected to.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// In the order in which they are to be tried; none for a unix socket.
+    sockets: Vec<SocketAddr>,
+    resolved: bool,
+}
+
+impl Addresses {
+    /// The addresses that the host's name has; none where no name was resolved (an IP address, a unix socket).
+    pub fn of_name(&self) -> Option<BTreeSet<IpAddr>> {
+        self.resolved.then(|| self.sockets.iter().map(SocketAddr::ip).collect())
+    }
+}
+
+/// Resolves the host's name, if it has one.
+pub async fn resolve(access: &Access, deadline: Instant, times: &mut PhaseTimes) -> Result<Addresses, Failure> {
+    let Endpoint::Tcp { host, port } = &access.endpoint else {
+        return Ok(Addresses { sockets: Vec::new(), resolved: false });
+    };
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(Addresses { sockets: vec![SocketAddr::new(address, *port)], resolved: false });
+    }
+    let started = Instant::now();
+    let sockets = connect::resolve(&access.lookup, host, *port, deadline).await?;
+    times.record(Phase::Dns, started.elapsed());
+    Ok(Addresses { sockets, resolved: true })
+}
+
+/// Connects a stream. It has at most `connect_timeout`, for all addresses together.
 pub async fn dial(
     access: &Access,
+    addresses: &Addresses,
     connect_timeout: Duration,
     deadline: Instant,
     times: &mut PhaseTimes,
 ) -> Result<Dialed, Failure> {
-    let addresses = match &access.endpoint {
-        Endpoint::Socket(_) => Vec::new(),
-        Endpoint::Tcp { host, port } => match host.parse::<IpAddr>() {
-            Ok(address) => vec![SocketAddr::new(address, *port)],
-            Err(_) => {
-                let started = Instant::now();
-                let addresses = connect::resolve(host, *port, deadline).await?;
-                times.record(Phase::Dns, started.elapsed());
-                addresses
-            }
-        },
-    };
     let started = Instant::now();
     let deadline = deadline.min(started + connect_timeout);
     let stream = match &access.endpoint {
         Endpoint::Socket(path) => connect::unix(path, deadline).await?,
-        Endpoint::Tcp { .. } => connect::tcp(&addresses, deadline).await?,
+        Endpoint::Tcp { .. } => connect::tcp(&addresses.sockets, deadline).await?,
     };
     times.record(Phase::Tcp, started.elapsed());
-    let resolved = times.of(Phase::Dns).map(|_| addresses.iter().map(|address| address.ip()).collect());
     Ok(Dialed {
-        resolved,
         local_addr: stream.local_addr(),
         peer_addr: stream.peer_addr(),
         wire: Wire::new(stream),
@@ -119,8 +139,6 @@ pub async fn dial(
 /// A connected stream on which the server has not greeted yet, or has.
 #[derive(Debug)]
 pub struct Dialed {
-    /// The addresses that the host's name has; none where no name was resolved (an IP address, a unix socket).
-    pub resolved: Option<BTreeSet<IpAddr>>,
     /// None on a unix socket, like `peer_addr`.
     pub local_addr: Option<SocketAddr>,
     pub peer_addr: Option<SocketAddr>,

@@ -26,6 +26,9 @@ use crate::config::{Tls, TlsMode};
 /// How long a polite end may take before the connection is dropped.
 const QUIT_WITHIN: Duration = Duration::from_millis(500);
 
+/// Well below the idle limits of balancers and NAT gateways.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
 /// Longer than any result row that a collector reads; asking the server for its own limit would cost a statement.
 const MAX_ALLOWED_PACKET: usize = 64 * 1024 * 1024;
 
@@ -131,6 +134,8 @@ fn opts(access: &Access, tls: &Tls, probed: &Facts) -> Opts {
         .wait_timeout(Some(28800))
         .stmt_cache_size(0)
         .tcp_nodelay(true)
+        // This session is there to be asked; how long idle connections live is found out elsewhere.
+        .tcp_keepalive(Some(KEEPALIVE))
         .enable_cleartext_plugin(access.cleartext)
         .connect_attributes(HashMap::from([("program_name".to_owned(), "goneaway".to_owned())]));
     builder = match (&access.endpoint, probed.peer_addr) {
@@ -163,7 +168,7 @@ fn ssl_opts(tls: &Tls, seen_names: &[String]) -> SslOpts {
     opts.with_danger_tls_hostname_override(name)
 }
 
-/// A statement that we gave up goes on in the server unless it is bounded there too.
+/// A statement that we gave up goes on in the server unless it is bounded there too. MySQL bounds only SELECT.
 fn session_limits(server: &Server, idle_limit: Duration, statement_limit: Duration) -> String {
     let idle = idle_limit.as_secs().clamp(60, 31_536_000);
     let mut sql = format!("SET SESSION wait_timeout={idle}, lock_wait_timeout=2");

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -38,7 +39,7 @@ pub struct Slot {
 struct State {
     own: Arc<Block>,
     copied: BTreeMap<&'static str, Copied>,
-    up_until: Option<Instant>,
+    up_until: Option<(Instant, SystemTime)>,
     snapshot: Arc<Snapshot>,
 }
 
@@ -47,8 +48,28 @@ struct State {
 struct Copied {
     block: Arc<Block>,
     until: Instant,
+    /// The same by the wall clock: the other one stands still while a machine is suspended.
+    until_by_wall: SystemTime,
     /// Whether `collect[]` speaks of it: families of our own are always shown.
     is_collector: bool,
+}
+
+impl Copied {
+    fn new(block: Block, until: Instant, is_collector: bool) -> Copied {
+        let until_by_wall = wall(until);
+        Copied { block: Arc::new(block), until, until_by_wall, is_collector }
+    }
+
+    fn is_fresh(&self, now: Instant) -> bool {
+        now <= self.until && SystemTime::now() <= self.until_by_wall + WALL_CLOCK_STEP
+    }
+}
+
+/// How far a wall clock may be set forward without values being taken for old.
+const WALL_CLOCK_STEP: Duration = Duration::from_secs(60);
+
+fn wall(at: Instant) -> SystemTime {
+    SystemTime::now() + at.saturating_duration_since(Instant::now())
 }
 
 /// Which part of the board a scrape wants; empty lists mean all.
@@ -118,17 +139,17 @@ impl Slot {
     /// Some authenticated connection answered: `mysql_up` is 1 until then.
     pub fn answered(&self, until: Instant) {
         let mut state = self.state();
-        state.up_until = state.up_until.max(Some(until));
+        state.up_until = state.up_until.max(Some((until, wall(until))));
     }
 
     /// What a collector copied; shown until it is too old or the server is down.
     pub fn copied(&self, collector: &'static str, block: Block, until: Instant) {
-        self.state().copied.insert(collector, Copied { block: Arc::new(block), until, is_collector: true });
+        self.state().copied.insert(collector, Copied::new(block, until, true));
     }
 
     /// Families of our own that were made from what the server said, and are as old as that.
     pub fn copied_by_us(&self, name: &'static str, block: Block, until: Instant) {
-        self.state().copied.insert(name, Copied { block: Arc::new(block), until, is_collector: false });
+        self.state().copied.insert(name, Copied::new(block, until, false));
     }
 
     fn blocks(&self, collectors: &[String], now: Instant, out: &mut Vec<Arc<Block>>) {
@@ -142,7 +163,7 @@ impl Slot {
         for (name, copied) in &state.copied {
             let wanted =
                 !copied.is_collector || collectors.is_empty() || collectors.iter().any(|wanted| wanted == name);
-            if wanted && now <= copied.until {
+            if wanted && copied.is_fresh(now) {
                 out.push(copied.block.clone());
             }
         }
@@ -156,7 +177,8 @@ impl Slot {
 
 impl State {
     fn is_up(&self, now: Instant) -> bool {
-        self.up_until.is_some_and(|until| now <= until)
+        let is_fresh = |(until, by_wall)| now <= until && SystemTime::now() <= by_wall + WALL_CLOCK_STEP;
+        self.up_until.is_some_and(is_fresh)
     }
 }
 
@@ -168,8 +190,6 @@ fn up_block(label: Option<&str>, up: bool) -> Block {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::metrics::{Format, Kind, write};
 

@@ -15,6 +15,9 @@ use crate::mysql::handshake::Facts;
 use crate::mysql::rows::Rows;
 use crate::mysql::session::{Session, ends_session};
 
+/// The probe speaks it; trying it with the driver would be a failed login at the server, every time.
+const UNKNOWN_TO_THE_DRIVER: &str = "sha256_password";
+
 /// What a round needs and gives back.
 #[derive(Debug)]
 pub(super) struct Collection {
@@ -41,7 +44,10 @@ pub(super) enum Collected {
     Skipped {
         why: Why,
     },
-    Failed(Failure),
+    Failed {
+        failure: Failure,
+        took: Duration,
+    },
 }
 
 /// Collects once. `probed` is what the last good probe negotiated; without it no session is opened.
@@ -79,7 +85,10 @@ impl Collection {
         let first = self.ask(target, collector, probed, budget, deadline).await;
         // A session that rested may have been ended by the server meanwhile. That shows at the first use, at once,
         // and says nothing about the server now: one fresh session answers that.
-        let stale = matches!(&first, Collected::Failed(lost) if ends_session(lost) && lost.reason != Reason::Timeout);
+        let stale = matches!(
+            &first,
+            Collected::Failed { failure, .. } if ends_session(failure) && failure.reason != Reason::Timeout
+        );
         if was_kept && stale && self.results.is_empty() {
             return self.ask(target, collector, probed, budget, deadline).await;
         }
@@ -96,11 +105,12 @@ impl Collection {
     ) -> Collected {
         if self.session.is_none() {
             if let Some(failure) = &self.unopened {
-                return Collected::Failed(failure.clone());
+                return Collected::Failed { failure: failure.clone(), took: Duration::ZERO };
             }
+            let began = Instant::now();
             if let Err(failure) = self.open(target, probed, budget, deadline).await {
                 self.unopened = Some(failure.clone());
-                return Collected::Failed(failure);
+                return Collected::Failed { failure, took: began.elapsed() };
             }
         }
         // Opened above, or kept: there is one.
@@ -127,7 +137,7 @@ impl Collection {
                 }
                 match missing(&failure) {
                     Some(why) => Collected::Skipped { why },
-                    None => Collected::Failed(failure),
+                    None => Collected::Failed { failure, took: asked.elapsed() },
                 }
             }
         }
@@ -143,6 +153,11 @@ impl Collection {
         let Some(probed) = probed else {
             return Err(Failure::new(Phase::Auth, Reason::Other, "the last probe did not get in"));
         };
+        if probed.auth_plugin == UNKNOWN_TO_THE_DRIVER {
+            let detail = format!("the session cannot log in with the plugin {UNKNOWN_TO_THE_DRIVER}");
+            let hint = "give the account the plugin caching_sha2_password";
+            return Err(Failure::new(Phase::Auth, Reason::AuthPlugin, detail).with_hint(hint));
+        }
         let Some(place) = budget.take(Purpose::Pool) else {
             let full = format!("all {} connections of the budget are in use", budget.limit());
             return Err(Failure::new(Phase::Auth, Reason::Other, full).with_hint("raise `connections` of the target"));

@@ -232,6 +232,10 @@ impl TargetInstruments {
         self.run(Job::Probe, Run::Skipped);
     }
 
+    pub(super) fn probe_suspended(&self) {
+        self.probes.with_label_values(&["suspended"]).inc();
+    }
+
     pub(super) fn run(&self, job: Job, run: Run) {
         self.runs.with_label_values(&[job.label(), run.label()]).inc();
     }
@@ -242,8 +246,9 @@ impl TargetInstruments {
         self.collector_last_success.with_label_values(&[label]).set(unix(asked_at));
     }
 
-    pub(super) fn not_collected(&self, label: &str) {
+    pub(super) fn not_collected(&self, label: &str, took: Duration) {
         self.collector_success.with_label_values(&[label]).set(0.0);
+        self.collector_duration.with_label_values(&[label]).set(took.as_secs_f64());
     }
 
     /// Exactly one series a feature: it is there, or it is not and says why.
@@ -297,7 +302,7 @@ fn possible(phase: Phase) -> &'static [Reason] {
             Other,
         ],
         Phase::Tls => {
-            &[Timeout, Reset, Closed, TlsUnsupported, TlsExpired, TlsUnknownCa, TlsWrongName, TlsOther, Protocol]
+            &[Timeout, Reset, Closed, TlsUnsupported, TlsExpired, TlsUnknownCa, TlsWrongName, TlsOther, Protocol, Other]
         }
         Phase::Auth => &[
             Timeout,
@@ -317,9 +322,22 @@ fn possible(phase: Phase) -> &'static [Reason] {
             ServerShutdown,
             Other,
         ],
-        Phase::Query => {
-            &[Timeout, Reset, Closed, Protocol, AccessDenied, PasswordExpired, Offline, ServerShutdown, Other]
-        }
+        // A proxy may log in at its server only now, and pass on what that says.
+        Phase::Query => &[
+            Timeout,
+            Reset,
+            Closed,
+            Protocol,
+            AccessDenied,
+            PasswordExpired,
+            UnknownDatabase,
+            TooManyConnections,
+            UserLimit,
+            Offline,
+            ServerShutdown,
+            TlsOther,
+            Other,
+        ],
     }
 }
 

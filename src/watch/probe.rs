@@ -22,7 +22,7 @@ const STATEMENT: &str = "SELECT 1";
 /// How long to wait for a greeting on one connection at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
-/// The same where the server that woke may not be the one behind this connection: the name has several addresses.
+/// The same where the server that woke may not be the one behind this connection: the name has several addresses of one family.
 const LONGEST_WAIT_OF_MANY: Duration = Duration::from_secs(60);
 
 /// How a probe went within its deadline.
@@ -48,6 +48,7 @@ pub struct Ended {
 #[derive(Debug)]
 pub struct Silent {
     dialed: Dialed,
+    addresses: Option<BTreeSet<IpAddr>>,
     times: PhaseTimes,
     began: Instant,
     place: Place,
@@ -58,26 +59,25 @@ pub async fn probe(target: &Target, place: Place) -> Probed {
     let began = Instant::now();
     let deadline = began + target.timeout;
     let mut times = PhaseTimes::default();
-    let mut dialed = match handshake::dial(&target.access, target.connect_timeout, deadline, &mut times).await {
+    let ended = |times, addresses, outcome, took| Probed::Ended(Box::new(Ended { took, times, outcome, addresses }));
+    let resolved = match handshake::resolve(&target.access, deadline, &mut times).await {
+        Ok(resolved) => resolved,
+        Err(failure) => return ended(times, None, Err(failure), began.elapsed()),
+    };
+    let addresses = resolved.of_name();
+    let dialed = handshake::dial(&target.access, &resolved, target.connect_timeout, deadline, &mut times).await;
+    let mut dialed = match dialed {
         Ok(dialed) => dialed,
-        Err(failure) => {
-            let outcome = Err(failure);
-            return Probed::Ended(Box::new(Ended { took: began.elapsed(), times, outcome, addresses: None }));
-        }
+        Err(failure) => return ended(times, addresses, Err(failure), began.elapsed()),
     };
     let asked = Instant::now();
     match timeout_at(deadline, dialed.greeting()).await {
-        Err(_) => Probed::Silent(Box::new(Silent { dialed, times, began, place })),
-        Ok(greeted) => {
-            let addresses = dialed.resolved.clone();
-            if greeted.is_ok() {
-                times.record(Phase::Greeting, asked.elapsed());
-            }
-            let (outcome, took) = match greeted {
-                Ok(()) => log_in(target, dialed, &mut times, began, deadline).await,
-                Err(failure) => (Err(failure), began.elapsed()),
-            };
-            Probed::Ended(Box::new(Ended { took, times, outcome, addresses }))
+        Err(_) => Probed::Silent(Box::new(Silent { dialed, addresses, times, began, place })),
+        Ok(Err(failure)) => ended(times, addresses, Err(failure), began.elapsed()),
+        Ok(Ok(())) => {
+            times.record(Phase::Greeting, asked.elapsed());
+            let (outcome, took) = log_in(target, dialed, &mut times, began, deadline).await;
+            ended(times, addresses, outcome, took)
         }
     }
 }
@@ -90,7 +90,7 @@ pub fn no_greeting(waited: Duration) -> Failure {
         format!("connected, but the server has not said anything for {:.1} s", waited.as_secs_f64()),
     )
     .with_hint(
-        "the server is frozen or overloaded, or resolves this host's name slowly (`skip_name_resolve`); \
+        "the server is frozen or overloaded, or is slow to resolve the name of this host (`skip_name_resolve`); \
          this connection is kept open and waits, nothing else is tried meanwhile",
     )
 }
@@ -110,8 +110,9 @@ impl Silent {
         // A frozen server's kernel answers keepalives, a dead path does not. Without them a dead path is noticed
         // at the end of the wait only, which is still an end.
         let _ = self.dialed.keep_alive();
-        let addresses = self.dialed.resolved.clone();
-        let many = addresses.as_ref().is_some_and(|addresses| addresses.len() > 1);
+        // One server often has an address of each family.
+        let of_a_family = |v4| self.addresses.iter().flatten().filter(|address| address.is_ipv4() == v4).count();
+        let many = of_a_family(true) > 1 || of_a_family(false) > 1;
         let longest = if many { LONGEST_WAIT_OF_MANY } else { LONGEST_WAIT };
         let left = longest.saturating_sub(self.began.elapsed());
         let outcome = match timeout(left, self.dialed.greeting()).await {
@@ -124,7 +125,7 @@ impl Silent {
             }
         };
         drop(self.place);
-        Ended { took: self.began.elapsed(), times: self.times, outcome, addresses }
+        Ended { took: self.began.elapsed(), times: self.times, outcome, addresses: self.addresses }
     }
 }
 

@@ -71,6 +71,7 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
                 database: target.database.clone(),
                 tls,
                 cleartext: target.cleartext,
+                lookup: Arc::default(),
             },
             tls: target.tls.clone(),
             every: target.every,

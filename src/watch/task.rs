@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
 use super::board::Slot;
+use super::circuit;
 use super::clock::{Pace, Rhythm, Ticks, lead};
 use super::collection::{self, Collected, Collection};
 use super::families::{Job, Run, TargetInstruments, unix, unix_now};
@@ -31,6 +32,9 @@ const GRACE: Duration = Duration::from_secs(4);
 
 /// Copied values that are older than this many of their intervals are not shown.
 const SHOWN_FOR_INTERVALS: u32 = 2;
+
+/// How long no session is opened after the driver could not do what the probe had just done.
+const UNFIT_FOR: Duration = Duration::from_secs(300);
 
 type InFlight<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
 
@@ -75,6 +79,17 @@ struct Task {
     probed: Option<Facts>,
     addresses: Option<BTreeSet<IpAddr>>,
     outage: Option<Instant>,
+    /// The outage has not been told in the log yet: it may be a greeting that is only late.
+    untold: Option<Failure>,
+    greets_late: bool,
+    /// Attempts in a row that the server counts against this host.
+    uncompleted: u32,
+    suspended_until: Option<Instant>,
+    /// A collection was due while a probe was finding out whether anybody gets in.
+    collection_owed: bool,
+    limit: Option<(f64, Instant)>,
+    /// Until when no session is opened: the driver cannot do what the probe did, and would fail at the server again.
+    unfit_until: Option<Instant>,
 }
 
 impl Task {
@@ -99,6 +114,13 @@ impl Task {
             probed: None,
             addresses: None,
             outage: None,
+            untold: None,
+            greets_late: false,
+            uncompleted: 0,
+            suspended_until: None,
+            collection_owed: false,
+            limit: None,
+            unfit_until: None,
             seat,
         }
     }
@@ -133,11 +155,17 @@ impl Task {
             self.first_probe = false;
             self.ticks.scatter(now, fastrand::f64());
         }
-        let until_next = self.ticks.next().duration_since(now);
-        self.seat.instruments.next_attempt.set(unix_now() + until_next.as_secs_f64());
+        let next = self.suspended_until.map_or(self.ticks.next(), |until| until.max(self.ticks.next()));
+        self.seat.instruments.next_attempt.set(unix_now() + next.duration_since(now).as_secs_f64());
+        if self.suspended_until.is_some_and(|until| now < until) {
+            self.seat.instruments.probe_suspended();
+            self.publish();
+            return;
+        }
         if self.waiting.is_some() {
             // Still no greeting: this probe fails as the one that waits did.
             self.seat.instruments.last_attempt.set(unix_now());
+            self.tell_outage();
             self.failed(probe::no_greeting(self.waiting_since.elapsed()), Vec::new());
             return;
         }
@@ -171,6 +199,11 @@ impl Task {
                 let target = self.seat.target.clone();
                 let failure = probe::no_greeting(silent.waited());
                 self.waiting = Some(Box::pin(async move { silent.wait(&target).await }));
+                // It may only be late, at every probe: a line in the log waits until that is known.
+                self.outage.get_or_insert_with(|| {
+                    self.untold = Some(failure.clone());
+                    Instant::now()
+                });
                 self.failed(failure, Vec::new());
             }
         }
@@ -179,8 +212,19 @@ impl Task {
     /// The server woke, or the wait is over. A success counts at once; a failure was counted when its probes were due.
     fn wait_ended(&mut self, ended: Ended) {
         match &ended.outcome {
-            Ok(_) => self.take_in(ended),
+            Ok(_) => {
+                if self.untold.take().is_some() {
+                    self.outage = None;
+                    if !std::mem::replace(&mut self.greets_late, true) {
+                        warn!(target = %self.seat.target.name, seconds = format_args!("{:.1}", ended.took.as_secs_f64()),
+                            "the server greets after the deadline; often it is slow to resolve the name of this host \
+                             (`skip_name_resolve`)");
+                    }
+                }
+                self.take_in(ended);
+            }
             Err(failure) => {
+                self.tell_outage();
                 debug!(target = %self.seat.target.name, reason = failure.reason.label(), "gave up waiting for a greeting");
                 self.snapshot.probe = Some(result(Some(failure.clone()), Vec::new(), None));
                 self.publish();
@@ -205,6 +249,8 @@ impl Task {
     fn succeeded(&mut self, facts: Facts, phases: Vec<(Phase, Duration)>) {
         let instruments = &self.seat.instruments;
         instruments.probe_succeeded();
+        self.uncompleted = 0;
+        self.suspended_until = None;
         instruments.info.reset();
         let tls = facts.tls.as_ref();
         let info = [
@@ -235,7 +281,11 @@ impl Task {
         self.snapshot.consecutive_failures = 0;
         self.snapshot.server = Some(facts.server.clone());
         // Without values there is nothing to show: as soon as somebody gets in, they are fetched.
-        self.collect_now |= self.session.is_none() && self.collecting.is_none();
+        if self.probed.as_ref().is_some_and(|before| before.auth_plugin != facts.auth_plugin) {
+            self.unfit_until = None;
+        }
+        let is_fit = self.unfit_until.is_none_or(|until| Instant::now() >= until);
+        self.collect_now |= self.session.is_none() && self.collecting.is_none() && is_fit;
         self.probed = Some(facts);
         self.publish();
     }
@@ -243,8 +293,33 @@ impl Task {
     fn failed(&mut self, failure: Failure, phases: Vec<(Phase, Duration)>) {
         self.seat.instruments.probe_failed(&failure);
         self.probed = None;
+        self.hold_off(&failure);
         if self.outage.is_none() {
             self.outage = Some(Instant::now());
+            self.untold = Some(failure.clone());
+            self.tell_outage();
+        }
+        self.snapshot.probe = Some(result(Some(failure), phases, None));
+        self.snapshot.consecutive_failures += 1;
+        if std::mem::take(&mut self.collection_owed) {
+            self.not_collected();
+        }
+        self.publish();
+    }
+
+    /// The server counts every handshake that is not completed, and blocks this host for everyone at
+    /// `max_connect_errors` (100 by default) in a row. What cannot be completed is tried ever more rarely.
+    fn hold_off(&mut self, failure: &Failure) {
+        self.uncompleted = if circuit::is_held_against_us(failure) { self.uncompleted + 1 } else { 0 };
+        let every = self.seat.target.every;
+        let is_counted = !self.seat.target.access.endpoint.is_local();
+        let hold_off = circuit::hold_off(every, self.uncompleted).filter(|_| is_counted);
+        self.suspended_until = hold_off.map(|pause| Instant::now() + pause);
+    }
+
+    /// One line when a target goes down.
+    fn tell_outage(&mut self) {
+        if let Some(failure) = self.untold.take() {
             let (phase, reason) = (failure.phase.label(), failure.reason.label());
             let name = &self.seat.target.name;
             let hint = failure.hint.as_deref().unwrap_or_default();
@@ -255,9 +330,6 @@ impl Task {
                 None => warn!(target = %name, phase, reason, detail = failure.detail, hint, "probe failed"),
             }
         }
-        self.snapshot.probe = Some(result(Some(failure), phases, None));
-        self.snapshot.consecutive_failures += 1;
-        self.publish();
     }
 
     fn addresses_seen(&mut self, addresses: BTreeSet<IpAddr>) {
@@ -301,18 +373,26 @@ impl Task {
         let session = self.session.take();
         if session.is_none() && self.probing.is_some() {
             // A session is opened only where a probe has just got in, and one is finding out: its success collects.
+            self.collection_owed = true;
             return;
         }
-        if session.is_none() && self.probed.is_none() {
-            let failure = Failure::new(Phase::Auth, Reason::Other, "the last probe did not get in");
-            let all = self.seat.target.collectors.iter();
-            let results = all.map(|collector| (*collector, Collected::Failed(failure.clone()))).collect();
-            self.collection_ended(Collection::without_session(results));
+        if session.is_none() && (self.probed.is_none() || self.unfit_until.is_some_and(|until| now < until)) {
+            self.not_collected();
             return;
         }
+        self.collection_owed = false;
         let target = self.seat.target.clone();
         let (probed, budget) = (self.probed.clone(), self.seat.budget.clone());
         self.collecting = Some(Box::pin(collection::collect(target, session, probed, budget)));
+    }
+
+    /// A round in which there was nobody to ask.
+    fn not_collected(&mut self) {
+        let failure = Failure::new(Phase::Auth, Reason::Other, "the last probe did not get in");
+        let failed =
+            |collector: &&'static _| (*collector, Collected::Failed { failure: failure.clone(), took: Duration::ZERO });
+        let results = self.seat.target.collectors.iter().map(failed).collect();
+        self.collection_ended(Collection::without_session(results));
     }
 
     fn collection_ended(&mut self, collection: Collection) {
@@ -323,18 +403,30 @@ impl Task {
             instruments.collector_duration.with_label_values(&["connection"]).set(opened_in.as_secs_f64());
             instruments.feature("session", None);
         }
-        if collection.unopened.as_ref().is_some_and(|failure| failure.reason == Reason::AuthPlugin) {
-            instruments.feature("session", Some("auth_plugin"));
+        if let Some(failure) = &collection.unopened {
+            if failure.reason == Reason::AuthPlugin {
+                instruments.feature("session", Some("auth_plugin"));
+            }
+            if failure.errno.is_none() && failure.reason != Reason::Timeout {
+                self.unfit_until = Some(Instant::now() + UNFIT_FOR);
+            }
         }
         if let Some(began) = self.collected {
             let took = began.elapsed();
-            // Rises at once, falls slowly: being late for a scrape costs more than being early.
-            self.took = took.max(self.took * 7 / 8);
+            let is_usual = collection.opened_in.is_none()
+                && !collection.results.iter().any(|(_, collected)| matches!(collected, Collected::Failed { .. }));
+            if is_usual {
+                // Rises at once, falls slowly: being late for a scrape costs more than being early.
+                self.took = took.max(self.took * 7 / 8);
+            }
             for _ in 0..(took.as_nanos() / every.as_nanos()) {
                 instruments.run(Job::Collect, Run::Skipped);
             }
         }
-        let silent = |(_, collected): &(_, Collected)| matches!(collected, Collected::Failed(failure) if failure.reason == Reason::Timeout);
+        let silent = |(_, collected): &(_, Collected)| match collected {
+            Collected::Failed { failure, .. } => failure.reason == Reason::Timeout,
+            _ => false,
+        };
         if self.session.is_none() && collection.results.iter().any(silent) {
             // The server may be frozen: a connection that it does not greet would be an aborted one. First a probe
             // must get in again.
@@ -359,16 +451,15 @@ impl Task {
                     instruments.feature(&label, None);
                     self.seat.slot.copied(collector.name, block, asked + every * SHOWN_FOR_INTERVALS);
                     seen.last_success = Some(asked_at);
-                    answered = Some(Instant::now());
+                    answered = answered.max(Some(asked + took));
                 }
                 Collected::Skipped { why } => {
                     instruments.collected(&label, Duration::ZERO, SystemTime::now());
                     instruments.feature(&label, Some(why.label()));
-                    answered = Some(Instant::now());
                 }
-                Collected::Failed(failure) => {
+                Collected::Failed { failure, took } => {
                     run = Run::of(&failure);
-                    instruments.not_collected(&label);
+                    instruments.not_collected(&label, took);
                     if matches!(failure.errno, Some(1044 | 1045 | 1142 | 1143 | 1227)) && failure.phase == Phase::Query
                     {
                         instruments.feature(&label, Some("grant"));
@@ -387,9 +478,15 @@ impl Task {
             results.push(seen);
         }
         instruments.run(Job::Collect, run);
+        self.snapshot.connections = None;
         if let Some(at) = answered {
-            let headroom = collection.headroom;
-            self.snapshot.connections = headroom.connections().or(self.snapshot.connections);
+            let mut headroom = collection.headroom;
+            // The limit hardly ever changes: one round without it does not take the ratio away.
+            match headroom.limit {
+                Some(limit) => self.limit = Some((limit, at + every * SHOWN_FOR_INTERVALS)),
+                None => headroom.limit = self.limit.filter(|(_, until)| at < *until).map(|(limit, _)| limit),
+            }
+            self.snapshot.connections = headroom.connections();
             let block = headroom.block(self.seat.target.label.as_deref());
             self.seat.slot.copied_by_us("headroom", block, at + every * SHOWN_FOR_INTERVALS);
             self.answered(at);
@@ -413,22 +510,23 @@ impl Task {
         let collecting = self.collecting.take();
         // A greeting that did not come until now is given up: the wait has no end that could be awaited.
         self.waiting = None;
+        let kept = self.session.take();
         let probe_ends = async {
             if let Some(probing) = probing {
-                probing.await;
+                // What has not ended by then is cut off; the server is not answering.
+                let _ = timeout(GRACE, probing).await;
             }
         };
-        let collection_ends = async {
-            match collecting {
-                Some(collecting) => collecting.await.session,
-                None => None,
+        let session_ends = async {
+            let session = match (kept, collecting) {
+                (None, Some(collecting)) => timeout(GRACE, collecting).await.ok().and_then(|round| round.session),
+                (kept, _) => kept,
+            };
+            if let Some(session) = session {
+                session.close().await;
             }
         };
-        let both = timeout(GRACE, async { tokio::join!(probe_ends, collection_ends) }).await;
-        let session = self.session.take().or(both.ok().and_then(|((), session)| session));
-        if let Some(session) = session {
-            session.close().await;
-        }
+        tokio::join!(probe_ends, session_ends);
     }
 }
 

@@ -6,7 +6,7 @@ use goneaway::config::secret::Secret;
 use goneaway::config::{Tls, TlsMode, TlsVersion};
 use goneaway::mysql::endpoint::Endpoint;
 use goneaway::mysql::failure::Failure;
-use goneaway::mysql::handshake::{Access, Connection, PhaseTimes, SystemRoots, TlsPolicy, dial};
+use goneaway::mysql::handshake::{Access, Connection, Dialed, PhaseTimes, SystemRoots, TlsPolicy, dial, resolve};
 use tokio::time::Instant;
 
 use crate::servers::{Server, tls};
@@ -15,7 +15,15 @@ use crate::servers::{Server, tls};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn access(endpoint: Endpoint, user: &str, password: &str, tls: TlsPolicy) -> Access {
-    Access { endpoint, user: user.into(), password: Secret::new(password), database: None, tls, cleartext: false }
+    Access {
+        endpoint,
+        user: user.into(),
+        password: Secret::new(password),
+        database: None,
+        tls,
+        cleartext: false,
+        lookup: Default::default(),
+    }
 }
 
 pub(crate) fn at(host: &str, server: &Server) -> Endpoint {
@@ -32,6 +40,13 @@ pub(crate) fn policy(settings: &Tls) -> TlsPolicy {
     TlsPolicy::load(settings, &SystemRoots::default()).expect("the files of the tests are good")
 }
 
+/// Resolves and dials.
+pub(crate) async fn dialed(access: &Access, times: &mut PhaseTimes) -> Dialed {
+    let deadline = Instant::now() + PATIENCE;
+    let addresses = resolve(access, deadline, times).await.expect("an address");
+    dial(access, &addresses, PATIENCE, deadline, times).await.expect("it listens")
+}
+
 /// Dials and logs in.
 pub(crate) async fn attempt(access: &Access) -> Result<(Connection, PhaseTimes), Failure> {
     attempt_within(access, PATIENCE).await
@@ -40,7 +55,8 @@ pub(crate) async fn attempt(access: &Access) -> Result<(Connection, PhaseTimes),
 pub(crate) async fn attempt_within(access: &Access, time: Duration) -> Result<(Connection, PhaseTimes), Failure> {
     let deadline = Instant::now() + time;
     let mut times = PhaseTimes::default();
-    let dialed = dial(access, time, deadline, &mut times).await?;
+    let addresses = resolve(access, deadline, &mut times).await?;
+    let dialed = dial(access, &addresses, time, deadline, &mut times).await?;
     let connection = dialed.login(access, deadline, &mut times).await?;
     Ok((connection, times))
 }

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use goneaway::config::{TlsMode, TlsVersion};
 use goneaway::mysql::endpoint::Endpoint;
 use goneaway::mysql::failure::{Phase, Reason};
-use goneaway::mysql::handshake::{Access, PhaseTimes, TlsPolicy, dial};
+use goneaway::mysql::handshake::{Access, PhaseTimes, TlsPolicy, dial, resolve};
 use tokio::time::Instant;
 
 use crate::client::{PATIENCE, access, ask, at, attempt, policy, settings};
@@ -230,9 +230,10 @@ async fn a_name_is_resolved_and_its_addresses_are_tried_in_turn() {
             let access = access(at(host, server), "goneaway", "goneaway", TlsPolicy::disabled());
             let mut times = PhaseTimes::default();
             let deadline = Instant::now() + PATIENCE;
-            let dialed = dial(&access, PATIENCE, deadline, &mut times).await.expect("the server is up");
+            let addresses = resolve(&access, deadline, &mut times).await.expect("a name or an address");
+            let dialed = dial(&access, &addresses, PATIENCE, deadline, &mut times).await.expect("the server is up");
             let loopback: BTreeSet<IpAddr> = ["127.0.0.1", "::1"].map(|it| it.parse().expect("an address")).into();
-            match &dialed.resolved {
+            match addresses.of_name() {
                 Some(addresses) => assert!(named && addresses.is_subset(&loopback), "{addresses:?}"),
                 None => assert!(!named),
             }

@@ -7,13 +7,13 @@ use std::time::Duration;
 use goneaway::config::TlsMode;
 use goneaway::mysql::endpoint::Endpoint;
 use goneaway::mysql::failure::{Failure, Phase, Reason};
-use goneaway::mysql::handshake::{Access, Connection, PhaseTimes, TlsPolicy, dial};
+use goneaway::mysql::handshake::{Access, Connection, PhaseTimes, TlsPolicy};
 use goneaway::mysql::transport;
 use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::{Instant, timeout};
 
-use crate::client::{PATIENCE, access, at, attempt, attempt_within, policy, settings};
+use crate::client::{PATIENCE, access, at, attempt, attempt_within, dialed, policy, settings};
 use crate::servers::{Kind, Server, tls};
 
 type Told = (Phase, Reason, Option<u16>);
@@ -287,8 +287,7 @@ async fn a_blocked_host_is_told_in_the_greeting() {
         let mut blocked = None;
         crate::client::settled(async || {
             let mut times = PhaseTimes::default();
-            let deadline = Instant::now() + PATIENCE;
-            let mut dialed = dial(&access, PATIENCE, deadline, &mut times).await.expect("the server is up");
+            let mut dialed = dialed(&access, &mut times).await;
             blocked = timeout(PATIENCE, dialed.greeting()).await.expect("in time").err();
             blocked.is_some()
         })
@@ -306,8 +305,7 @@ async fn a_frozen_server_greets_late_on_the_same_connection() {
         server.freeze().await;
         let access = plain(at("127.0.0.1", &server));
         let mut times = PhaseTimes::default();
-        let deadline = Instant::now() + PATIENCE;
-        let mut dialed = dial(&access, PATIENCE, deadline, &mut times).await.expect("its kernel accepts");
+        let mut dialed = dialed(&access, &mut times).await;
         dialed.keep_alive().expect("a TCP socket");
         for _ in 0..5 {
             timeout(Duration::from_millis(50), dialed.greeting()).await.expect_err("it is frozen");

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use goneaway::config::TlsMode;
 use goneaway::mysql::failure::{Failure, Phase, Reason};
-use goneaway::mysql::handshake::{Access, Connection, PhaseTimes, TlsPolicy, dial};
+use goneaway::mysql::handshake::{Access, Connection, PhaseTimes, TlsPolicy};
 use goneaway::mysql::transport;
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout};
 
-use crate::client::{PATIENCE, access, attempt, attempt_within, policy, settings};
+use crate::client::{PATIENCE, access, attempt, attempt_within, dialed, policy, settings};
 use crate::scripted::{DEPRECATE_EOF, OK, PLAIN, SSL, Talk, column, greeting, server, switch};
 
 fn told(failure: &Failure) -> (Phase, Reason) {
@@ -183,7 +183,7 @@ async fn a_greeting_in_single_bytes_survives_a_caller_that_stops_and_goes_on() {
     .await;
     let access = access(endpoint, "user", "secret", TlsPolicy::disabled());
     let mut times = PhaseTimes::default();
-    let mut dialed = dial(&access, PATIENCE, Instant::now() + PATIENCE, &mut times).await.expect("it listens");
+    let mut dialed = dialed(&access, &mut times).await;
     let mut waits = 0;
     while timeout(Duration::from_millis(5), dialed.greeting()).await.is_err() {
         waits += 1;

@@ -1,23 +1,48 @@
 //! The phases `dns` and `tcp`: from an endpoint to a connected stream.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::Mutex;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::super::failure::{Failure, Phase, Reason};
 use super::super::transport;
 use super::stream::Stream;
 
+/// The lookup of a host's name that may be under way.
+#[derive(Debug, Default)]
+pub struct Lookup {
+    under_way: Mutex<Option<JoinHandle<io::Result<Vec<SocketAddr>>>>>,
+}
+
 /// The addresses of a name, in the order of the resolver, which is the order of preference.
-pub(super) async fn resolve(host: &str, port: u16, deadline: Instant) -> Result<Vec<SocketAddr>, Failure> {
-    let answer = match timeout_at(deadline, lookup_host((host, port))).await {
+///
+/// The system's resolver blocks a thread and cannot be told to stop. A lookup that is still under way when its deadline
+/// passes is the one that is awaited the next time: a resolver that hangs costs one thread a target.
+pub(super) async fn resolve(
+    lookup: &Lookup,
+    host: &str,
+    port: u16,
+    deadline: Instant,
+) -> Result<Vec<SocketAddr>, Failure> {
+    let answer = timeout_at(deadline, async {
+        let mut under_way = lookup.under_way.lock().await;
+        let question = (host.to_owned(), port);
+        let answer = under_way.get_or_insert_with(|| spawn_blocking(move || Ok(question.to_socket_addrs()?.collect())));
+        let answer = answer.await;
+        *under_way = None;
+        answer
+    });
+    let answer: Vec<SocketAddr> = match answer.await {
         Err(_) => return Err(transport::timeout(Phase::Dns)),
-        Ok(Err(error)) => return Err(unresolved(host, &error)),
-        Ok(Ok(answer)) => answer,
+        Ok(Ok(Ok(answer))) => answer,
+        Ok(Ok(Err(error))) => return Err(unresolved(host, &error)),
+        Ok(Err(defect)) => return Err(unresolved(host, &io::Error::other(defect))),
     };
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for address in answer {
