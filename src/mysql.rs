@@ -14,7 +14,6 @@ pub mod signal;
 pub mod errno;
 pub mod transport;
 pub mod path;
-pub mod signal;
 pub mod handshake;
 pub mod canary;
 pub mod session;

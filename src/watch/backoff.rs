@@ -1,71 +1,231 @@
-//! When trying again makes it worse.
-//!
-//! A server counts every connection of a host that ends before its login is decided, and at `max_connect_errors` (100
-//! by default) in a row it blocks the host, for the applications on it too. A refused password is not counted, a good
-//! login sets the count back; a certificate that we refuse, and a login that we give up, are counted.
+//! How long to wait before the next attempt at a server that is away: exponentially more, with full jitter, between a
+//! floor and a cap. Whether to try at all is `circuit`'s business.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::mysql::failure::{Failure, Phase};
+use super::circuit::Circuit;
+use crate::metrics::{Gauge, Instruments, IntCounterVec};
 
-/// The longest pause while few attempts have failed: an operator who mends a certificate wants to see it soon.
-const PATIENT: Duration = Duration::from_secs(600);
-/// The pause from then on; a hundred such attempts take four days.
-const CAREFUL: Duration = Duration::from_secs(3600);
-/// Half of the default limit.
-const MANY: u32 = 50;
-
-/// Whether the server holds this failure against our host: it ended between the greeting and the login's outcome,
-/// and not by the server's own word.
-pub(super) fn is_held_against_us(failure: &Failure) -> bool {
-    matches!(failure.phase, Phase::Tls | Phase::Auth) && failure.errno.is_none()
+crate::metrics! {
+    /// Attempts to connect anew after a connection was lost, since the exporter started. result: ok or error; trigger: auto (by the backoff) or manual (asked for by an operator).
+    RECONNECT_ATTEMPTS: counter "mysql_conn_reconnect_attempts_total" { result, trigger };
+    /// Seconds that the exporter waits, in all, before the next attempt to connect; 0 when it waits for none.
+    BACKOFF_DELAY: gauge "mysql_conn_backoff_delay_seconds" {};
+    /// Attempts to connect in this outage; 0 when there is none.
+    BACKOFF_ATTEMPTS: gauge "mysql_conn_backoff_attempts" {};
+    /// When the next attempt to connect is due, in seconds since 1970; 0 when none is.
+    BACKOFF_NEXT_ATTEMPT: gauge "mysql_conn_backoff_next_attempt_timestamp_seconds" {};
+    /// Whether attempts are suspended, but for a gentle one now and then, because trying makes it worse (0 or 1): access denied, account locked, password expired, host blocked or about to be, the account's own limit.
+    CIRCUIT_OPEN: gauge "mysql_conn_circuit_open" {};
 }
 
-/// How long to try nothing after this many such failures in a row. The first two may be a passing trouble.
-pub(super) fn hold_off(every: Duration, in_a_row: u32) -> Option<Duration> {
-    let doublings = in_a_row.checked_sub(2).filter(|doublings| *doublings > 0)?;
-    let longest = if in_a_row < MANY { PATIENT } else { CAREFUL };
-    let pause = every.saturating_mul(1 << doublings.min(16)).min(longest.max(every));
-    // A tick that comes a moment before the pause has ended is the one that was meant.
-    Some(pause.saturating_sub(every / 2))
+/// How attempts are spaced. Zero is never waited, not even before the first: a server that is lost is lost by many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spacing {
+    /// The least between two attempts.
+    pub floor: Duration,
+    /// The most that the first attempt waits; doubled with each further one.
+    pub first: Duration,
+    /// The most that any attempt waits. It bounds how late a server that is back is noticed.
+    pub cap: Duration,
+}
+
+impl Default for Spacing {
+    fn default() -> Spacing {
+        Spacing { floor: Duration::from_millis(250), first: Duration::from_secs(1), cap: Duration::from_secs(15) }
+    }
+}
+
+impl Spacing {
+    /// The most that this attempt waits; the first is number 0.
+    fn ceiling(&self, attempt: u32) -> Duration {
+        let doubled = 2_u32.checked_pow(attempt).and_then(|factor| self.first.checked_mul(factor));
+        doubled.unwrap_or(self.cap).clamp(self.floor.min(self.cap), self.cap)
+    }
+}
+
+/// The waits of one outage.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Backoff {
+    spacing: Spacing,
+    attempts: u32,
+    delay: Duration,
+}
+
+impl Backoff {
+    pub fn new(spacing: Spacing) -> Backoff {
+        Backoff { spacing, ..Backoff::default() }
+    }
+
+    /// How long to wait before the next attempt, which is counted with this. `random` is even in 0..1.
+    ///
+    /// The whole span from floor to ceiling is used: those who lost the same server at the same instant are as far
+    /// apart as can be, and waits that fell below the floor would have met again at it.
+    pub fn next_delay(&mut self, random: f64) -> Duration {
+        let ceiling = self.spacing.ceiling(self.attempts);
+        let floor = self.spacing.floor.min(ceiling);
+        self.delay = floor + (ceiling - floor).mul_f64(random.clamp(0.0, 1.0));
+        self.attempts = self.attempts.saturating_add(1);
+        self.delay
+    }
+
+    /// Attempts since the last success.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// The wait that was last said; zero when there is none.
+    pub fn delay(&self) -> Duration {
+        self.delay
+    }
+
+    /// A good query ends the outage.
+    pub fn reset(&mut self) {
+        *self = Backoff::new(self.spacing);
+    }
+}
+
+/// Who wanted an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Trigger {
+    Auto,
+    Manual,
+}
+
+impl Trigger {
+    pub const ALL: [Trigger; 2] = [Trigger::Auto, Trigger::Manual];
+
+    pub fn label(self) -> &'static str {
+        match self {
+            Trigger::Auto => "auto",
+            Trigger::Manual => "manual",
+        }
+    }
+}
+
+/// The live instruments of one target's attempts.
+#[derive(Clone, Debug)]
+pub struct BackoffInstruments {
+    attempts: IntCounterVec,
+    delay: Gauge,
+    in_outage: Gauge,
+    next: Gauge,
+    circuit_open: Gauge,
+}
+
+impl BackoffInstruments {
+    /// Closed sets stand at 0.
+    pub fn new(all: &Instruments) -> BackoffInstruments {
+        let instruments = BackoffInstruments {
+            attempts: all.counters(&RECONNECT_ATTEMPTS),
+            delay: all.gauge(&BACKOFF_DELAY),
+            in_outage: all.gauge(&BACKOFF_ATTEMPTS),
+            next: all.gauge(&BACKOFF_NEXT_ATTEMPT),
+            circuit_open: all.gauge(&CIRCUIT_OPEN),
+        };
+        for trigger in Trigger::ALL {
+            for result in ["ok", "error"] {
+                instruments.attempts.with_label_values(&[result, trigger.label()]);
+            }
+        }
+        instruments
+    }
+
+    pub fn attempted(&self, ok: bool, trigger: Trigger) {
+        self.attempts.with_label_values(&[if ok { "ok" } else { "error" }, trigger.label()]).inc();
+    }
+
+    /// What is waited for now. `next` is when the next attempt is due by the system's clock, if one is.
+    pub fn show(&self, backoff: &Backoff, circuit: &Circuit, next: Option<SystemTime>) {
+        let unix = |at: SystemTime| at.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        self.delay.set(backoff.delay().as_secs_f64());
+        self.in_outage.set(f64::from(backoff.attempts()));
+        self.next.set(next.map_or(0.0, unix));
+        self.circuit_open.set(f64::from(circuit.is_open()));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mysql::failure::Reason;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// The most connections that come within one span of time.
+    fn most_within(span: Duration, at: &[Duration]) -> usize {
+        let from = |start: Duration| at.iter().filter(|other| (start..start + span).contains(*other)).count();
+        at.iter().map(|start| from(*start)).max().unwrap_or(0)
+    }
 
     #[test]
-    fn attempts_that_cannot_be_completed_become_rare_before_the_host_is_blocked() {
-        for every in [1, 15, 300].map(Duration::from_secs) {
-            let (mut attempts, mut elapsed) = (0, Duration::ZERO);
-            while elapsed < Duration::from_secs(24 * 3600) {
-                attempts += 1;
-                elapsed += hold_off(every, attempts).map_or(every, |pause| pause + every / 2);
+    fn a_hundred_targets_do_not_come_back_at_the_same_instant() {
+        let mut random = fastrand::Rng::with_seed(3);
+        let mut at = [Duration::ZERO; 100];
+        let mut backoffs = [Backoff::default(); 100];
+        for attempt in 0..8 {
+            for (at, backoff) in at.iter_mut().zip(&mut backoffs) {
+                *at += backoff.next_delay(random.f64());
             }
-            assert!(attempts < 80, "{attempts} attempts a day at {every:?}");
+            // 100 in 0.75 s are 1.3 in 10 ms; later ones are further apart.
+            let most = most_within(Duration::from_millis(10), &at);
+            assert!(most <= if attempt == 0 { 8 } else { 6 }, "attempt {attempt}: {most} at once");
         }
     }
 
     #[test]
-    fn the_first_failures_change_nothing_and_no_number_overflows() {
-        let every = Duration::from_secs(15);
-        assert_eq!([0, 1, 2].map(|in_a_row| hold_off(every, in_a_row)), [None; 3]);
-        assert_eq!(hold_off(every, 3), Some(Duration::from_millis(22_500)));
-        assert!(hold_off(Duration::MAX, u32::MAX).is_some());
+    fn no_wait_is_shorter_than_the_floor_or_longer_than_the_cap() {
+        let spacing = Spacing::default();
+        for random in [-1.0, 0.0, 0.3, 0.999, 1.0, 7.0] {
+            let mut backoff = Backoff::new(spacing);
+            for attempt in 1..=1000 {
+                let delay = backoff.next_delay(random);
+                assert!((spacing.floor..=spacing.cap).contains(&delay), "{delay:?}");
+                assert_eq!((backoff.attempts(), backoff.delay()), (attempt, delay));
+            }
+        }
     }
 
     #[test]
-    fn only_what_we_break_off_between_greeting_and_login_is_held_against_us() {
-        let failure = |phase, errno| {
-            let mut failure = Failure::new(phase, Reason::Other, "");
-            failure.errno = errno;
-            failure
-        };
-        assert!(is_held_against_us(&failure(Phase::Tls, None)));
-        assert!(is_held_against_us(&failure(Phase::Auth, None)));
-        assert!(!is_held_against_us(&failure(Phase::Auth, Some(1045))));
-        assert!(!is_held_against_us(&failure(Phase::Tcp, None)));
-        assert!(!is_held_against_us(&failure(Phase::Query, None)));
+    fn waits_grow_with_the_attempts() {
+        for random in [0.01, 0.5, 1.0] {
+            let mut backoff = Backoff::default();
+            let delays: Vec<_> = (0..40).map(|_| backoff.next_delay(random)).collect();
+            assert!(delays.is_sorted(), "{delays:?}");
+            assert!(delays[3] > delays[0]);
+        }
+        let mut backoff = Backoff::default();
+        let longest: Vec<_> = (0..6).map(|_| backoff.next_delay(1.0).as_secs()).collect();
+        assert_eq!(longest, [1, 2, 4, 8, 15, 15]);
+    }
+
+    #[test]
+    fn attempt_numbers_do_not_overflow() {
+        let mut backoff = Backoff { attempts: u32::MAX - 1, ..Backoff::default() };
+        for _ in 0..3 {
+            assert_eq!(backoff.next_delay(1.0), Duration::from_secs(15));
+        }
+        assert_eq!(backoff.attempts(), u32::MAX);
+        let huge = Spacing { floor: SECOND, first: Duration::MAX, cap: Duration::MAX };
+        assert_eq!(Backoff::new(huge).next_delay(0.0), SECOND);
+    }
+
+    #[test]
+    fn odd_settings_keep_the_cap() {
+        let odd = Spacing { floor: SECOND * 9, first: SECOND * 30, cap: SECOND * 2 };
+        let mut backoff = Backoff::new(odd);
+        assert_eq!((backoff.next_delay(0.0), backoff.next_delay(1.0)), (SECOND * 2, SECOND * 2));
+        let low = Spacing { floor: SECOND, first: Duration::ZERO, cap: SECOND * 2 };
+        assert_eq!(Backoff::new(low).next_delay(1.0), SECOND);
+    }
+
+    #[test]
+    fn a_success_starts_anew() {
+        let mut backoff = Backoff::default();
+        for _ in 0..9 {
+            backoff.next_delay(1.0);
+        }
+        backoff.reset();
+        assert_eq!((backoff.attempts(), backoff.delay()), (0, Duration::ZERO));
+        assert_eq!(backoff.next_delay(1.0), SECOND);
     }
 }

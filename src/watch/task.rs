@@ -14,8 +14,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
-use super::backoff;
 use super::board::Slot;
+use super::circuit;
 use super::clock::{Pace, Rhythm, Ticks, lead};
 use super::collection::{self, Collected, Collection};
 use super::families::{Job, Run, TargetInstruments, unix, unix_now};
@@ -341,10 +341,10 @@ impl Task {
     /// The server counts every handshake that is not completed, and blocks this host for everyone at
     /// `max_connect_errors` (100 by default) in a row. What cannot be completed is tried ever more rarely.
     fn hold_off(&mut self, failure: &Failure) {
-        self.uncompleted = if backoff::is_held_against_us(failure) { self.uncompleted + 1 } else { 0 };
+        self.uncompleted = if circuit::is_held_against_us(failure) { self.uncompleted + 1 } else { 0 };
         let every = self.seat.target.every;
         let is_counted = !self.seat.target.access.endpoint.is_local();
-        let hold_off = backoff::hold_off(every, self.uncompleted).filter(|_| is_counted);
+        let hold_off = circuit::hold_off(every, self.uncompleted).filter(|_| is_counted);
         self.suspended_until = hold_off.map(|pause| Instant::now() + pause);
     }
 
@@ -436,7 +436,11 @@ impl Task {
             }
             let driver_cannot = matches!(
                 failure.reason,
-                Reason::AuthPlugin | Reason::TlsExpired | Reason::TlsUnknownCa | Reason::TlsWrongName | Reason::TlsOther
+                Reason::AuthPlugin
+                    | Reason::TlsExpired
+                    | Reason::TlsUnknownCa
+                    | Reason::TlsWrongName
+                    | Reason::TlsOther
             );
             if driver_cannot {
                 self.unfit_until = Some(Instant::now() + UNFIT_FOR);
