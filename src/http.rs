@@ -9,13 +9,14 @@ mod handler;
 pub mod families;
 mod process;
 mod listen;
+mod life;
+mod places;
 mod state;
 mod query;
 mod reply;
 mod scrape;
 mod page;
 mod routes;
-mod life;
 mod connection;
 mod accept;
 #[cfg(test)]

@@ -88,6 +88,9 @@ fn is_service_link(rest: &str) -> bool {
 }
 
 fn locate(rest: &str, names: &BTreeMap<String, &String>) -> Result<Keys, String> {
+    if rest == "targets" || rest == "targets_" || rest == "targets__" || rest.starts_with("targets____") {
+        return Err(format!("names no target; name it and the setting, such as `{PREFIX}TARGETS__ORDERS__ADDRESS`"));
+    }
     if let Some(tail) = rest.strip_prefix("targets__") {
         return of_a_target(tail, names);
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +10,7 @@ use super::layer::{Filling, Judges, Layer};
 use super::merge::merge;
 use super::mistakes::Mistakes;
 use super::origin::{File, Origins, Place, file, shown};
-use super::rules::{cannot_read, judge};
+use super::rules::{cannot_read, judge, read_at_most};
 use super::shape::Config;
 use super::value::Value;
 use super::{document, environment, flags};
@@ -93,6 +92,9 @@ fn fill(mistakes: &mut Mistakes, base: &Path, judges: Judges, with: impl FnOnce(
     filling.done()
 }
 
+/// Room for tens of thousands of targets.
+const FILE_BYTES: u64 = 16 << 20;
+
 /// The file and its bytes; none when none was named and none is where it is looked for.
 fn find_file(sources: &Sources, mistakes: &mut Mistakes) -> Option<(File, Vec<u8>)> {
     let named = sources.file.iter();
@@ -101,14 +103,15 @@ fn find_file(sources: &Sources, mistakes: &mut Mistakes) -> Option<(File, Vec<u8
         None => sources.search.iter().collect(),
     };
     for path in candidates {
-        match fs::read(path) {
+        match read_at_most(path, FILE_BYTES) {
             Ok(bytes) => return Some((file(path.clone()), bytes)),
             Err(error) if error.kind() == ErrorKind::NotFound && sources.file.is_none() => {}
             Err(error) => {
-                let hint = if sources.file.is_some() {
-                    "; check `--config.file`"
-                } else {
-                    "; or name another by `--config.file`"
+                let hint = match sources.file {
+                    // That one asks already.
+                    _ if error.kind() == ErrorKind::FileTooLarge => "",
+                    Some(_) => "; check `--config.file`",
+                    None => "; or name another by `--config.file`",
                 };
                 mistakes.at(&Place::Everywhere, "", format!("{}{hint}", cannot_read(path, &error)));
                 return None;

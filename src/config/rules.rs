@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
 
@@ -158,8 +158,11 @@ fn is_reference(text: &str) -> bool {
     name.is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_:-".contains(c)))
 }
 
+/// Far above every password, far below what hurts.
+const PASSWORD_BYTES: u64 = 64 << 10;
+
 fn of_file(path: &Path) -> Result<Secret, String> {
-    let bytes = fs::read(path).map_err(|error| cannot_read(path, &error))?;
+    let bytes = read_at_most(path, PASSWORD_BYTES).map_err(|error| cannot_read(path, &error))?;
     let text = String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8", shown(path)))?;
     let text = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
     match text.is_empty() {
@@ -188,6 +191,17 @@ fn readable(path: &Path) -> Result<(), String> {
         Ok(_) => Ok(()),
         Err(error) => Err(cannot_read(path, &error)),
     }
+}
+
+/// Reads to the end, unless that is too far away: `/dev/zero` has none. What is too large does not get into memory.
+pub(crate) fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 <= most {
+        return Ok(bytes);
+    }
+    let most = if most < 1 << 20 { format!("{} KiB", most >> 10) } else { format!("{} MiB", most >> 20) };
+    Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {most}; is it the right file?")))
 }
 
 /// The operating system's own words, without the number.

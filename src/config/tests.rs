@@ -392,3 +392,37 @@ fn no_part_of_a_password_is_ever_in_a_message() {
         assert!(!says.contains("hunter"), "{says}");
     }
 }
+
+#[test]
+fn a_variable_without_a_target_is_told_what_to_name() {
+    for variable in [
+        "GONEAWAY_TARGETS",
+        "GONEAWAY_TARGETS_",
+        "GONEAWAY_TARGETS__",
+        "GONEAWAY_TARGETS____",
+        "GONEAWAY_TARGETS____ADDRESS",
+    ] {
+        let says = wrong(ORDERS, &[(variable, "x")]);
+        let told = "names no target; name it and the setting, such as `GONEAWAY_TARGETS__ORDERS__ADDRESS`";
+        assert!(says.contains(variable) && says.contains(told), "{says}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_without_an_end_is_not_read_for_ever() {
+    let says = wrong(&format!("{ORDERS}    password_file: /dev/zero\n"), &[]);
+    assert!(says.contains("cannot read /dev/zero: it is larger than 64 KiB; is it the right file?"), "{says}");
+    let sources = Sources { file: Some(PathBuf::from("/dev/zero")), ..Sources::default() };
+    let says = load(&sources).expect_err("it has no end").to_string();
+    assert_eq!(says, "error: cannot read /dev/zero: it is larger than 16 MiB; is it the right file?");
+}
+
+#[test]
+fn a_password_may_fill_its_file_to_the_limit() {
+    let folder = Folder::with(&format!("{ORDERS}    password_file: secret\n"));
+    folder.write("secret", &"x".repeat(64 << 10));
+    assert_eq!(folder.good(&[]).config.targets["orders"].password.expose().len(), 64 << 10);
+    folder.write("secret", &"x".repeat((64 << 10) + 1));
+    assert!(folder.load(&[], Vec::new()).is_err());
+}

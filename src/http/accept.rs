@@ -35,6 +35,8 @@ pub struct Limits {
     pub asking: Duration,
     /// From there until the answer has been taken.
     pub answering: Duration,
+    /// Of that, without a byte being taken.
+    pub stalled: Duration,
     /// Between two requests: above every usual scrape interval.
     pub resting: Duration,
     /// For requests that are being answered when the shutdown comes.
@@ -47,6 +49,7 @@ impl Default for Limits {
             connections: 512,
             asking: Duration::from_secs(10),
             answering: Duration::from_secs(30),
+            stalled: Duration::from_secs(5),
             resting: Duration::from_secs(300),
             grace: Duration::from_secs(5),
         }
@@ -125,7 +128,12 @@ pub(super) struct Connections {
 
 impl Connections {
     fn new(state: Arc<State>, limits: &Limits) -> Connections {
-        let deadlines = Deadlines { asking: limits.asking, answering: limits.answering, resting: limits.resting };
+        let deadlines = Deadlines {
+            asking: limits.asking,
+            answering: limits.answering,
+            stalled: limits.stalled,
+            resting: limits.resting,
+        };
         Connections {
             tasks: JoinSet::new(),
             lives: HashMap::new(),

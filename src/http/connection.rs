@@ -24,6 +24,9 @@ const HEAD_BYTES: usize = 16 * 1024;
 /// What hyper may buffer of a connection, answers aside.
 const BUFFER_BYTES: usize = 32 * 1024;
 
+/// What the system may hold of an answer.
+const SEND_BYTES: usize = 128 * 1024;
+
 /// A request that was begun before the shutdown may still be completed for so long.
 const LAST_ASK: Duration = Duration::from_millis(250);
 
@@ -38,9 +41,9 @@ pub(super) async fn serve(
     prepare(&stream, &deadlines);
     let service = service_fn(|request| {
         let in_service = InService::new(life.clone());
-        let state = state.clone();
+        let (state, life) = (state.clone(), life.clone());
         async move {
-            let reply = routes::answer(&state, request).await;
+            let reply = routes::answer(&state, &life, request).await;
             drop(in_service);
             Ok::<_, Infallible>(reply)
         }
@@ -91,6 +94,8 @@ fn elapsed(life: &Life) -> Duration {
 /// None of these is worth a connection: the deadlines hold without them.
 fn prepare(stream: &TcpStream, deadlines: &Deadlines) {
     let _ = stream.set_nodelay(true);
+    // The system reports room only when a third of this is free: of megabytes, a slow client would seem to take nothing.
+    let _ = SockRef::from(stream).set_send_buffer_size(SEND_BYTES);
     // What the system has taken from us and the client does not take from the system.
     #[cfg(target_os = "linux")]
     let _ = SockRef::from(stream).set_tcp_user_timeout(Some(deadlines.answering));

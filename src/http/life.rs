@@ -33,6 +33,8 @@ pub(super) enum Step {
 pub(super) struct Deadlines {
     pub(super) asking: Duration,
     pub(super) answering: Duration,
+    /// Without a byte of the answer being taken.
+    pub(super) stalled: Duration,
     pub(super) resting: Duration,
 }
 
@@ -53,11 +55,13 @@ struct Now {
     in_service: u32,
     /// Bytes of a next request came while this one was being answered.
     more: bool,
+    /// The system has had no room for the answer since then.
+    stalled: Option<Instant>,
 }
 
 impl Life {
     pub(super) fn new() -> Life {
-        let now = Now { step: Step::Opened, since: Instant::now(), in_service: 0, more: false };
+        let now = Now { step: Step::Opened, since: Instant::now(), in_service: 0, more: false, stalled: None };
         Life { now: Mutex::new(now), give_up: Notify::new(), abort: AtomicBool::new(false) }
     }
 
@@ -68,13 +72,19 @@ impl Life {
     }
 
     pub(super) fn deadline(&self, deadlines: &Deadlines) -> Instant {
-        let (step, since) = self.rank();
-        since
+        let Now { step, since, stalled, .. } = *self.now();
+        let end = since
             + match step {
                 Step::Opened | Step::Asking => deadlines.asking,
                 Step::Answering => deadlines.answering,
                 Step::Resting => deadlines.resting,
-            }
+            };
+        stalled.map_or(end, |stalled| end.min(stalled + deadlines.stalled))
+    }
+
+    /// Since when the client has taken no byte of an answer that waits for it.
+    pub(super) fn stalled_since(&self) -> Option<Instant> {
+        self.now().stalled
     }
 
     /// Makes room for another: the connection is closed as soon as its task runs.
@@ -111,8 +121,13 @@ impl Life {
     }
 
     /// hyper also answers by itself, what it cannot read as a request.
-    fn bytes_leave(&self) {
-        self.now().enter(Step::Answering);
+    fn bytes_leave(&self, written: &Poll<io::Result<usize>>) {
+        let mut now = self.now();
+        now.enter(Step::Answering);
+        now.stalled = match written {
+            Poll::Pending => now.stalled.or_else(|| Some(Instant::now())),
+            Poll::Ready(_) => None,
+        };
     }
 
     fn all_bytes_left(&self) {
@@ -133,7 +148,7 @@ impl Now {
     /// Entering a step that one is in does not prolong it.
     fn enter(&mut self, step: Step) {
         if self.step != step {
-            *self = Now { step, since: Instant::now(), in_service: self.in_service, more: false };
+            *self = Now { step, since: Instant::now(), in_service: self.in_service, more: false, stalled: None };
         }
     }
 }
@@ -173,8 +188,9 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.life.bytes_leave();
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.life.bytes_leave(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -182,8 +198,9 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.life.bytes_leave();
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
+        self.life.bytes_leave(&written);
+        written
     }
 
     /// A body is queued whole, not copied, only for a socket that says this.
@@ -223,7 +240,7 @@ mod tests {
             life.all_bytes_left();
             assert_eq!(step(), Step::Answering, "the answer is still being made");
             life.service_ends();
-            life.bytes_leave();
+            life.bytes_leave(&Poll::Ready(Ok(1)));
             life.all_bytes_left();
             assert_eq!(step(), Step::Resting);
         }
@@ -235,7 +252,7 @@ mod tests {
         life.bytes_came();
         life.service_begins();
         life.service_ends();
-        life.bytes_leave();
+        life.bytes_leave(&Poll::Ready(Ok(1)));
         life.bytes_came();
         life.all_bytes_left();
         assert_eq!(life.rank().0, Step::Asking);
@@ -248,6 +265,7 @@ mod tests {
         let deadlines = Deadlines {
             asking: Duration::from_secs(10),
             answering: Duration::from_secs(30),
+            stalled: Duration::from_secs(5),
             resting: Duration::from_secs(300),
         };
         let deadline = life.deadline(&deadlines);

@@ -1,5 +1,6 @@
 //! Which request gets which answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -8,6 +9,7 @@ use hyper::{Method, Request, StatusCode};
 use tokio::time::Instant;
 
 use super::handler::{Handler, PATHS};
+use super::life::Life;
 use super::page::page;
 use super::reply::{Reply, html, json, text};
 use super::scrape::scrape;
@@ -15,14 +17,14 @@ use super::state::State;
 use crate::report::health::{detailed, look};
 
 /// Answers one request and counts it. A body, if there is one, is not read: hyper closes such a connection after the answer.
-pub(super) async fn answer(state: &State, request: Request<Incoming>) -> Reply {
+pub(super) async fn answer(state: &State, life: &Arc<Life>, request: Request<Incoming>) -> Reply {
     let asked = std::time::Instant::now();
     let (request, _body) = request.into_parts();
     let handler = Handler::of(request.uri.path(), &state.telemetry_path);
     let reply = match request.method {
         _ if handler == Handler::NotFound => not_found(&state.telemetry_path),
         Method::GET | Method::HEAD => match handler {
-            Handler::Metrics => scrape(state, &request).await,
+            Handler::Metrics => scrape(state, life, &request).await,
             other => health(state, other),
         },
         _ => wrong_method(),

@@ -1,11 +1,11 @@
 //! `/metrics`: the board's blocks and our own, merged, in the format and encoding that were asked for.
 //!
-//! Processor time only; the one wait is for a place. Places are few because an answer stays in memory until the client
-//! has read it: they bound what clients that don't read can make us hold.
+//! Processor time only, and waits for a place. Places are few because an answer stays in memory until the client
+//! has read it: they bound what clients that don't read can make us hold. A large answer is made beside the thread that
+//! the probes share, or they would measure it.
 
 use std::io::Write;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -15,41 +15,58 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, timeout};
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 
+use super::life::Life;
+use super::places::Place;
 use super::query;
 use super::reply::{Reply, text, with_type};
 use super::state::State;
-use crate::metrics::{Format, write};
+use crate::metrics::{Block, Format, write};
 
-/// How long a scrape waits for its place. Places come free every millisecond unless clients don't read.
-const PLACE_WAIT: Duration = Duration::from_secs(1);
+/// Text from which on making the answer takes longer than a probe should wait: about a millisecond.
+const LARGE_BYTES: usize = 256 * 1024;
 
 /// Answers one scrape.
-pub(super) async fn scrape(state: &State, request: &Parts) -> Reply {
+pub(super) async fn scrape(state: &State, life: &Arc<Life>, request: &Parts) -> Reply {
     let filter = match query::filter(request.uri.query(), state) {
         Ok(filter) => filter,
         Err(wrong) => return text(StatusCode::BAD_REQUEST, format!("error: {wrong}")),
     };
-    let Ok(Ok(place)) = timeout(PLACE_WAIT, state.scrapes.clone().acquire_owned()).await else {
+    let Some(place) = state.places.take(life).await else {
         return busy();
     };
     let _in_flight = InFlight::new(state);
     let mut blocks = state.board.scrape(&filter, Instant::now());
     blocks.push(Arc::new(state.block()));
     let format = Format::negotiate(joined(&request.headers, ACCEPT).as_deref());
-    let body = write(&blocks, format).into_bytes();
     // HEAD is answered with the headers of GET; its body is not sent, and not worth compressing.
     let gzip = request.method != Method::HEAD && accepts_gzip(joined(&request.headers, ACCEPT_ENCODING).as_deref());
-    let body = if gzip { compress(&body) } else { body };
-    let mut reply = with_type(StatusCode::OK, format.content_type(), held(body, place));
+    let body = if blocks.iter().map(|block| block.bytes()).sum::<usize>() > LARGE_BYTES {
+        let turn = state.large.clone().acquire_owned().await;
+        // Turn and place go along: a job that has begun runs to its end, even when its client leaves.
+        let made = spawn_blocking(move || {
+            let body = held(encode(&blocks, format, gzip), place);
+            drop(turn);
+            body
+        });
+        made.await.expect("encoding does not panic")
+    } else {
+        held(encode(&blocks, format, gzip), place)
+    };
+    let mut reply = with_type(StatusCode::OK, format.content_type(), body);
     let headers = reply.headers_mut();
     headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
     if gzip {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     reply
+}
+
+fn encode(blocks: &[Arc<Block>], format: Format, gzip: bool) -> Vec<u8> {
+    let body = write(blocks, format).into_bytes();
+    if gzip { compress(&body) } else { body }
 }
 
 fn busy() -> Reply {
@@ -60,8 +77,8 @@ fn busy() -> Reply {
 }
 
 /// The body and its place leave together: when the last byte has been handed to the system.
-fn held(body: Vec<u8>, place: OwnedSemaphorePermit) -> Bytes {
-    struct Held(Vec<u8>, #[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+fn held(body: Vec<u8>, place: Place) -> Bytes {
+    struct Held(Vec<u8>, #[expect(dead_code, reason = "held for its drop")] Place);
     impl AsRef<[u8]> for Held {
         fn as_ref(&self) -> &[u8] {
             &self.0

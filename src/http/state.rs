@@ -6,13 +6,13 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::families::Counters;
+use super::places::Places;
 use super::process::Process;
 use crate::metrics::{Block, BlockBuilder};
 use crate::watch::board::Board;
 
-/// How many scrapes may have an answer in memory at once. A scrape costs well under a millisecond, so 50 scrapers that come
-/// together are served one after the other; only clients that do not read hold a place for long.
-pub(super) const SCRAPES: usize = 64;
+/// How many large answers are made at once, each on a thread of its own.
+const LARGE: usize = 2;
 
 /// What every request is answered from.
 #[derive(Debug)]
@@ -23,7 +23,8 @@ pub struct State {
     pub(super) telemetry_path: String,
     pub(super) counters: Counters,
     pub(super) started: Instant,
-    pub(super) scrapes: Arc<Semaphore>,
+    pub(super) places: Places,
+    pub(super) large: Arc<Semaphore>,
     process: Process,
 }
 
@@ -36,7 +37,8 @@ impl State {
             telemetry_path: telemetry_path.to_owned(),
             counters: Counters::new(),
             started: Instant::now(),
-            scrapes: Arc::new(Semaphore::new(SCRAPES)),
+            places: Places::new(),
+            large: Arc::new(Semaphore::new(LARGE)),
             process: Process::new(),
         }
     }

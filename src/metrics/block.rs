@@ -42,6 +42,11 @@ impl Block {
         self.families.iter().map(|family| &*family.name)
     }
 
+    /// How much text its samples are.
+    pub fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
     /// How many series it has.
     pub fn series(&self) -> usize {
         self.text.lines().count()

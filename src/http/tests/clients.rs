@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::http::accept::run;
-use crate::http::state::SCRAPES;
+use crate::http::places::SCRAPES;
 
 /// Far more than sockets hold.
 const HUGE: usize = 100_000;
@@ -28,7 +28,7 @@ fn make_scrapes_huge(site: &Site) {
 /// Waits until so many scrapes hold their place.
 async fn places_held(site: &Site, held: usize) {
     let reached = async {
-        while site.state.scrapes.available_permits() != SCRAPES - held {
+        while site.state.places.free.available_permits() != SCRAPES - held {
             tokio::task::yield_now().await;
         }
     };
@@ -83,12 +83,51 @@ async fn who_does_not_read_holds_a_place_and_then_is_cut_while_health_answers() 
 #[tokio::test(start_paused = true)]
 async fn without_a_place_a_scrape_is_told_to_come_again_and_health_is_not() {
     let site = Site::start(Limits::default());
-    let places = site.state.scrapes.clone().acquire_many_owned(SCRAPES as u32).await.unwrap();
+    let places = site.state.places.free.clone().acquire_many_owned(SCRAPES as u32).await.unwrap();
     let answer = site.get("/metrics").await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, "1"));
     assert_eq!(site.get("/health").await.status, 200);
     drop(places);
     assert!(site.get("/metrics").await.text().contains("promhttp_metric_handler_requests_total{code=\"503\"} 1\n"));
+}
+
+#[tokio::test]
+async fn who_takes_no_byte_is_cut_long_before_the_end_of_answering() {
+    let site = Site::start(Limits { stalled: Duration::from_millis(200), ..Limits::default() });
+    make_scrapes_huge(&site);
+    let mut client = small_client(&site).await;
+    client.send("GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n").await;
+    places_held(&site, 1).await;
+    places_held(&site, 0).await;
+    client.closed().await;
+}
+
+#[tokio::test]
+async fn a_newcomer_gets_the_place_of_who_does_not_read() {
+    let site = Site::start(Limits::default());
+    make_scrapes_huge(&site);
+    let others = site.state.places.free.clone().acquire_many_owned(SCRAPES as u32 - 1).await.unwrap();
+    let mut stuck = small_client(&site).await;
+    stuck.send("GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n").await;
+    places_held(&site, SCRAPES).await;
+    assert_eq!(site.get("/metrics").await.status, 200);
+    stuck.closed().await;
+    drop(others);
+}
+
+#[tokio::test]
+async fn a_large_scrape_waits_for_its_turn_beside_the_thread() {
+    let site = Site::start(Limits::default());
+    let turns = site.state.large.clone().acquire_many_owned(2).await.unwrap();
+    assert_eq!(site.get("/metrics").await.status, 200, "a small one needs none");
+    make_scrapes_huge(&site);
+    for method in ["GET", "HEAD"] {
+        let mut client = site.connect().await;
+        let asked = client.request(method, "/metrics", "");
+        assert!(timeout(Duration::from_millis(100), asked).await.is_err(), "{method} was made on the thread");
+    }
+    drop(turns);
+    assert_eq!(site.get("/metrics").await.status, 200);
 }
 
 #[tokio::test]
@@ -217,7 +256,7 @@ async fn shutting_down_waits_for_the_grace_and_no_longer() {
     let state = site.state.clone();
     site.stop().await;
     assert!(told.elapsed() >= Duration::from_millis(200) && told.elapsed() < Duration::from_secs(3));
-    assert_eq!(state.scrapes.available_permits(), SCRAPES);
+    assert_eq!(state.places.free.available_permits(), SCRAPES);
 }
 
 /// Accepting as the test says.
