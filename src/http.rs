@@ -9,6 +9,7 @@ mod handler;
 pub mod families;
 mod process;
 mod listen;
+mod answer;
 mod life;
 mod places;
 mod state;

@@ -10,5 +10,5 @@ mod live;
 
 pub use block::{Block, BlockBuilder, Dropped, FamilyId};
 pub use declare::{CONNECT_SECONDS, Family, Kind};
-pub use exposition::{Format, write};
+pub use exposition::{Format, write, write_part};
 pub use live::{Counter, Gauge, GaugeVec, Histogram, HistogramVec, Instruments, IntCounter, IntCounterVec};

@@ -4,12 +4,9 @@
 //! has read it: they bound what clients that don't read can make us hold. A large answer is made beside the thread that
 //! the probes share, or they would measure it.
 
-use std::io::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, AsHeaderName, CONTENT_ENCODING, HeaderMap, HeaderValue, RETRY_AFTER, VARY,
 };
@@ -18,12 +15,13 @@ use hyper::{Method, StatusCode};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
+use super::answer::body_once;
 use super::life::Life;
 use super::places::Place;
 use super::query;
 use super::reply::{Reply, text, with_type};
 use super::state::State;
-use crate::metrics::{Block, Format, write};
+use crate::metrics::Format;
 
 /// Text from which on making the answer takes longer than a probe should wait: about a millisecond.
 const LARGE_BYTES: usize = 256 * 1024;
@@ -38,8 +36,8 @@ pub(super) async fn scrape(state: &State, life: &Arc<Life>, request: &Parts) -> 
         return busy();
     };
     let _in_flight = InFlight::new(state);
-    let mut blocks = state.board.scrape(&filter, Instant::now());
-    blocks.push(Arc::new(state.block()));
+    let blocks = state.board.scrape(&filter, Instant::now());
+    let process = state.block();
     let format = Format::negotiate(joined(&request.headers, ACCEPT).as_deref());
     // HEAD is answered with the headers of GET; its body is not sent, and not worth compressing.
     let gzip = request.method != Method::HEAD && accepts_gzip(joined(&request.headers, ACCEPT_ENCODING).as_deref());
@@ -47,13 +45,13 @@ pub(super) async fn scrape(state: &State, life: &Arc<Life>, request: &Parts) -> 
         let turn = state.large.clone().acquire_owned().await;
         // Turn and place go along: a job that has begun runs to its end, even when its client leaves.
         let made = spawn_blocking(move || {
-            let body = held(encode(&blocks, format, gzip), place);
+            let body = held(body_once(&blocks, &process, format, gzip), place);
             drop(turn);
             body
         });
         made.await.expect("encoding does not panic")
     } else {
-        held(encode(&blocks, format, gzip), place)
+        held(state.answers.body(blocks, &process, format, gzip), place)
     };
     let mut reply = with_type(StatusCode::OK, format.content_type(), body);
     let headers = reply.headers_mut();
@@ -62,11 +60,6 @@ pub(super) async fn scrape(state: &State, life: &Arc<Life>, request: &Parts) -> 
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     reply
-}
-
-fn encode(blocks: &[Arc<Block>], format: Format, gzip: bool) -> Vec<u8> {
-    let body = write(blocks, format).into_bytes();
-    if gzip { compress(&body) } else { body }
 }
 
 fn busy() -> Reply {
@@ -101,12 +94,6 @@ impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.counters.scrapes_in_flight.dec();
     }
-}
-
-/// Level 1: the higher ones cost several times the work for a few percent.
-fn compress(body: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 6), Compression::fast());
-    encoder.write_all(body).and_then(|()| encoder.finish()).expect("writing to a Vec cannot fail")
 }
 
 /// A header that came in several lines is one list.

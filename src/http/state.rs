@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::answer::Answers;
 use super::families::Counters;
 use super::places::Places;
 use super::process::Process;
@@ -24,6 +25,7 @@ pub struct State {
     pub(super) counters: Counters,
     pub(super) started: Instant,
     pub(super) places: Places,
+    pub(super) answers: Answers,
     pub(super) large: Arc<Semaphore>,
     process: Process,
 }
@@ -38,6 +40,7 @@ impl State {
             counters: Counters::new(),
             started: Instant::now(),
             places: Places::new(),
+            answers: Answers::default(),
             large: Arc::new(Semaphore::new(LARGE)),
             process: Process::new(),
         }

@@ -36,6 +36,12 @@ pub struct Dropped {
     pub invalid: u64,
 }
 
+impl AsRef<Block> for Block {
+    fn as_ref(&self) -> &Block {
+        self
+    }
+}
+
 impl Block {
     /// Names of the families in it, sorted.
     pub fn family_names(&self) -> impl Iterator<Item = &str> {

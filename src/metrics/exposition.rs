@@ -39,6 +39,14 @@ impl Format {
         best.1
     }
 
+    /// What an exposition ends with.
+    pub fn end(self) -> &'static str {
+        match self {
+            Format::Text => "",
+            Format::OpenMetrics => "# EOF\n",
+        }
+    }
+
     pub fn content_type(self) -> &'static str {
         match self {
             Format::Text => "text/plain; version=0.0.4; charset=utf-8",
@@ -49,14 +57,18 @@ impl Format {
 
 /// The whole exposition.
 pub fn write<B: AsRef<Block>>(blocks: &[B], format: Format) -> String {
+    let mut out = write_part(blocks, format);
+    out.push_str(format.end());
+    out
+}
+
+/// A part of an exposition, without its end: no family may be in two parts.
+pub fn write_part<B: AsRef<Block>>(blocks: &[B], format: Format) -> String {
     let merged = merge(blocks);
     let size: usize = blocks.iter().map(|block| block.as_ref().text.len()).sum();
     let mut out = String::with_capacity(size + merged.len() * 120);
     for (at, family) in merged.iter().enumerate() {
         write_family(&mut out, &merged, at, family, format);
-    }
-    if format == Format::OpenMetrics {
-        out.push_str("# EOF\n");
     }
     out
 }

@@ -31,6 +31,8 @@ pub struct Slot {
     name: String,
     /// The label `target`; none for the one anonymous target of mysqld_exporter's flags.
     label: Option<String>,
+    /// `mysql_up` as 0 and as 1, made once.
+    up: [Arc<Block>; 2],
     state: Mutex<State>,
     scraped: watch::Sender<Option<Instant>>,
 }
@@ -104,7 +106,8 @@ impl Board {
 impl Slot {
     pub fn new(name: &str, label: Option<String>, snapshot: Snapshot) -> Slot {
         let state = State { snapshot: Arc::new(snapshot), ..State::default() };
-        Slot { name: name.to_owned(), label, state: Mutex::new(state), scraped: watch::Sender::new(None) }
+        let up = [false, true].map(|up| Arc::new(up_block(label.as_deref(), up)));
+        Slot { name: name.to_owned(), label, up, state: Mutex::new(state), scraped: watch::Sender::new(None) }
     }
 
     pub fn name(&self) -> &str {
@@ -155,7 +158,7 @@ impl Slot {
     fn blocks(&self, collectors: &[String], now: Instant, out: &mut Vec<Arc<Block>>) {
         let state = self.state();
         let up = state.is_up(now);
-        out.push(Arc::new(up_block(self.label(), up)));
+        out.push(self.up[usize::from(up)].clone());
         out.push(state.own.clone());
         if !up {
             return;
