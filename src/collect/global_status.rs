@@ -49,7 +49,7 @@ crate::metrics! {
 }
 
 fn read(rows: &Rows, _: &Known, out: &mut BlockBuilder) {
-    out.reserve(rows.rows.len());
+    out.reserve(rows.len());
     let groups = Groups::new(out);
     let mut galera = Galera::default();
     let mut name = Name::with_prefix("mysql_global_status_");
@@ -179,8 +179,7 @@ mod tests {
 
     /// The sample lines that these rows become.
     fn lines(rows: &[(&str, Option<&str>)]) -> Vec<String> {
-        let cells = |(name, value): &(&str, Option<&str>)| vec![Some((*name).to_owned()), value.map(str::to_owned)];
-        let rows = Rows { columns: Vec::new(), rows: rows.iter().map(cells).collect() };
+        let rows = Rows::of(&["Variable_name", "Value"], rows.iter().map(|(name, value)| vec![Some(*name), *value]));
         let server = Server::from_version("10.11.6-MariaDB");
         let mut out = BlockBuilder::new(None);
         read(&rows, &Known { server: &server }, &mut out);

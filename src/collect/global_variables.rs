@@ -29,7 +29,7 @@ crate::metrics! {
 }
 
 fn read(rows: &Rows, _: &Known, out: &mut BlockBuilder) {
-    out.reserve(rows.rows.len());
+    out.reserve(rows.len());
     let mut words = Words::default();
     let mut name = Name::with_prefix("mysql_global_variables_");
     for (variable, text) in rows.pairs() {
@@ -118,8 +118,8 @@ mod tests {
 
     /// The sample lines that these rows become, but for the version's.
     fn lines(rows: &[(&str, &str)]) -> Vec<String> {
-        let cells = |(name, value): &(&str, &str)| vec![Some((*name).to_owned()), Some((*value).to_owned())];
-        let rows = Rows { columns: Vec::new(), rows: rows.iter().map(cells).collect() };
+        let rows = rows.iter().map(|(name, value)| vec![Some(*name), Some(*value)]);
+        let rows = Rows::of(&["Variable_name", "Value"], rows);
         let server = Server::from_version("9.7.4");
         let mut out = BlockBuilder::new(None);
         read(&rows, &Known { server: &server }, &mut out);

@@ -295,11 +295,8 @@ mod tests {
 
     #[test]
     fn one_value_is_found_by_its_name() {
-        let row = |name: &str, value: Option<&str>| vec![Some(name.to_owned()), value.map(str::to_owned)];
-        let rows = Rows {
-            columns: vec!["Variable_name".to_owned(), "Value".to_owned()],
-            rows: vec![vec![None, None], vec![], row("Uptime", None), row("Threads_connected", Some("7"))],
-        };
+        let rows = [vec![None, None], vec![Some("Uptime"), None], vec![Some("Threads_connected"), Some("7")]];
+        let rows = Rows::of(&["Variable_name", "Value"], rows);
         assert_eq!(value(&rows, "threads_connected"), Some(7.0));
         assert_eq!(value(&rows, "Uptime"), None);
         assert_eq!(value(&rows, "Connections"), None);

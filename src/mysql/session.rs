@@ -215,24 +215,19 @@ pub fn ends_session(failure: &Failure) -> bool {
 
 async fn read(conn: &mut Conn, sql: &str) -> mysql_async::Result<Rows> {
     let mut result = conn.query_iter(sql).await?;
-    let columns = result.columns_ref().iter().map(|column| column.name_str().into_owned()).collect();
-    let mut rows = Vec::new();
+    let mut rows = Rows::new(result.columns_ref().iter().map(|column| column.name_str().into_owned()).collect());
     while let Some(row) = result.next().await? {
-        rows.push(row.unwrap().into_iter().map(text).collect());
+        for column in 0..row.len() {
+            match row.as_ref(column) {
+                None | Some(Value::NULL) => rows.push(None),
+                Some(Value::Bytes(bytes)) => rows.push(Some(bytes)),
+                // The text protocol sends bytes only; the driver's type has more.
+                Some(other) => rows.push(Some(other.as_sql(true).trim_matches('\'').as_bytes())),
+            }
+        }
     }
     result.drop_result().await?;
-    Ok(Rows { columns, rows })
-}
-
-fn text(value: Value) -> Option<String> {
-    match value {
-        Value::NULL => None,
-        Value::Bytes(bytes) => Some(
-            String::from_utf8(bytes).unwrap_or_else(|wrong| String::from_utf8_lossy(wrong.as_bytes()).into_owned()),
-        ),
-        // The text protocol sends bytes only; the driver's type has more.
-        other => Some(other.as_sql(true).trim_matches('\'').to_owned()),
-    }
+    Ok(rows)
 }
 
 fn opts(access: &Access, tls: &Tls, probed: &Facts, keepalive: Option<Duration>) -> Opts {

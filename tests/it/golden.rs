@@ -33,8 +33,9 @@ pub(crate) fn rows(server: &str, statement: &str) -> Rows {
     let text = read(&file(&format!("rows/{server}.{statement}.tsv")));
     // None of the recorded values has a backslash of its own.
     let unescape = |text: &str| text.replace("\\n", "\n").replace("\\t", "\t");
-    let row = |line: &str| line.splitn(2, '\t').map(|cell| Some(unescape(cell))).collect();
-    Rows { columns: vec!["Variable_name".to_owned(), "Value".to_owned()], rows: text.lines().map(row).collect() }
+    let rows: Vec<Vec<String>> = text.lines().map(|line| line.splitn(2, '\t').map(unescape).collect()).collect();
+    let rows = rows.iter().map(|row| row.iter().map(|cell| Some(cell.as_str())).collect());
+    Rows::of(&["Variable_name", "Value"], rows)
 }
 
 pub(crate) fn file(path: &str) -> PathBuf {

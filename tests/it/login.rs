@@ -254,11 +254,11 @@ async fn answers_of_every_shape_are_read() {
         let deadline = Instant::now() + PATIENCE;
         let rows = connection.query("SELECT 1 AS one, NULL AS none, '' AS nothing, 'ä🐬' AS text", deadline).await;
         let rows = rows.expect("an answer");
-        assert_eq!(rows.columns, ["one", "none", "nothing", "text"]);
-        assert_eq!(rows.rows, [[Some("1".into()), None, Some("".into()), Some("ä🐬".into())]]);
+        assert_eq!(rows.columns(), ["one", "none", "nothing", "text"]);
+        assert_eq!(rows.iter().collect::<Vec<_>>(), [[Some("1"), None, Some(""), Some("ä🐬")]]);
         let rows = connection.query("SELECT 1 FROM DUAL WHERE FALSE", deadline).await.expect("an answer");
-        assert_eq!((rows.columns.len(), rows.rows.len()), (1, 0));
-        assert_eq!(connection.query("DO 1", deadline).await.expect("no rows").columns.len(), 0);
+        assert_eq!((rows.columns().len(), rows.len()), (1, 0));
+        assert_eq!(connection.query("DO 1", deadline).await.expect("no rows").columns().len(), 0);
         assert!(ask(&mut connection, "SELECT REPEAT('x', 1000000)").await.len() == 1_000_000);
         assert!(connection.query("SHOW GLOBAL VARIABLES", deadline).await.expect("rows").pairs().count() > 300);
         // An error is the answer to one question and leaves the connection as it was.

@@ -437,8 +437,8 @@ async fn result_sets_are_read_in_both_their_forms() {
         })
         .await;
         let rows = connection.query("CALL two()", soon()).await.expect("an answer");
-        assert_eq!(rows.columns, ["a", "b"]);
-        assert_eq!(rows.rows, [[Some("x".into()), None], [Some("".into()), Some("yyy".into())]]);
+        assert_eq!(rows.columns(), ["a", "b"]);
+        assert_eq!(rows.iter().collect::<Vec<_>>(), [[Some("x"), None], [Some(""), Some("yyy")]]);
         connection.ping(soon()).await.expect("in step");
         connection.quit().await;
         task.await.expect("the script went well");

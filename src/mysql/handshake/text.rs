@@ -75,7 +75,7 @@ async fn answer(wire: &mut Wire, deprecate_eof: bool, room: &mut usize) -> Resul
         if packet.first() == Some(&ErrPacket::HEADER) {
             return Err(Trouble::Server(ErrPacket::parse(&packet)?));
         }
-        rows.columns.push(column(&packet).ok_or_else(|| malformed("a column that cannot be read"))?);
+        rows.push_column(column(&packet).ok_or_else(|| malformed("a column that cannot be read"))?);
     }
     if !deprecate_eof && !matches!(read(wire, room).await?[..], [END, ..]) {
         return Err(malformed("columns without an end").into());
@@ -86,9 +86,7 @@ async fn answer(wire: &mut Wire, deprecate_eof: bool, room: &mut usize) -> Resul
             Some(&ErrPacket::HEADER) => return Err(Trouble::Server(ErrPacket::parse(&packet)?)),
             // A value of 16 MiB or more would begin with the same byte, and has no place in one packet.
             Some(&END) => return Ok((rows, more_after_end(&packet, deprecate_eof))),
-            _ => {
-                rows.rows.push(row(&packet, rows.columns.len()).ok_or_else(|| malformed("a row that cannot be read"))?)
-            }
+            _ => row(&packet, &mut rows).ok_or_else(|| malformed("a row that cannot be read"))?,
         }
     }
 }
@@ -110,19 +108,18 @@ fn column(packet: &[u8]) -> Option<String> {
     Some(text(rest.checked_eat_lenenc_str()?))
 }
 
-fn row(packet: &[u8], columns: usize) -> Option<Vec<Option<String>>> {
+fn row(packet: &[u8], rows: &mut Rows) -> Option<()> {
     let mut rest = ParseBuf(packet);
-    let mut values = Vec::with_capacity(columns.min(packet.len()));
-    for _ in 0..columns {
-        values.push(match rest.0.first()? {
+    for _ in 0..rows.columns().len() {
+        match rest.0.first()? {
             &NULL => {
                 rest.checked_skip(1);
-                None
+                rows.push(None);
             }
-            _ => Some(text(rest.checked_eat_lenenc_str()?)),
-        });
+            _ => rows.push(Some(rest.checked_eat_lenenc_str()?)),
+        }
     }
-    rest.is_empty().then_some(values)
+    rest.is_empty().then_some(())
 }
 
 fn text(bytes: &[u8]) -> String {
