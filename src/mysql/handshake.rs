@@ -28,6 +28,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use mysql_common::constants::CapabilityFlags;
@@ -62,6 +63,8 @@ pub struct Access {
     pub cleartext: bool,
     /// Of the endpoint's name.
     pub lookup: Arc<Lookup>,
+    /// The driver of kept sessions could not do what a probe had done: it is not tried again.
+    pub driver_fails: Arc<AtomicBool>,
 }
 
 /// How long the phases took that were passed.
@@ -94,6 +97,11 @@ pub struct Addresses {
 }
 
 impl Addresses {
+    /// The address that an earlier connection reached; none for a unix socket.
+    pub fn of_peer(peer: Option<SocketAddr>) -> Addresses {
+        Addresses { sockets: peer.into_iter().collect(), resolved: false }
+    }
+
     /// The addresses that the host's name has; none where no name was resolved (an IP address, a unix socket).
     pub fn of_name(&self) -> Option<BTreeSet<IpAddr>> {
         self.resolved.then(|| self.sockets.iter().map(SocketAddr::ip).collect())

@@ -4,9 +4,13 @@
 //! certificate carries. It has no retry and no pool, but it knows how it stands: after a timeout or a cancelled
 //! statement the driver would hand out the previous statement's rows for the next one, so such a session refuses to be
 //! asked again. One that ends well says COM_QUIT, since the driver's `Drop` does not.
+//!
+//! The driver cannot do all that the probe can: it does not know every plugin, and judges certificates by rules of its
+//! own. What it cannot do is done on a connection of the handshake, so that whoever can be probed can be asked.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
@@ -17,12 +21,12 @@ use super::budget::Place;
 use super::endpoint::Endpoint;
 use super::errno::{self, Circumstances};
 use super::failure::{Failure, Phase, Reason};
-use super::handshake::{Access, Facts};
+use super::handshake::{self, Access, Addresses, Connection, Facts, PhaseTimes};
 use super::rows::Rows;
 use super::server::{Flavor, Server};
 use super::signal::{Loss, Signal, Standing};
 use super::transport;
-use crate::config::{Tls, TlsMode};
+use crate::config::{Tls, TlsMode, TlsVersion};
 
 /// How long a polite end may take before the connection is dropped.
 const QUIT_WITHIN: Duration = Duration::from_millis(500);
@@ -40,7 +44,7 @@ const MAX_ALLOWED_PACKET: usize = 64 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Session {
     /// Taken only when the session ends.
-    conn: Option<Conn>,
+    conn: Option<Kept>,
     id: u32,
     server: Server,
     plain: bool,
@@ -49,6 +53,13 @@ pub struct Session {
     loss: Option<Loss>,
     answered_at: Instant,
     _place: Place,
+}
+
+/// Who speaks on the wire.
+#[derive(Debug)]
+enum Kept {
+    Driver(Conn),
+    Ours(Box<Connection>),
 }
 
 impl Session {
@@ -65,21 +76,27 @@ impl Session {
         place: Place,
         deadline: Instant,
     ) -> Result<Session, Failure> {
-        if probed.auth_plugin == UNKNOWN_TO_THE_DRIVER {
-            let detail = format!("the session cannot log in with the plugin {UNKNOWN_TO_THE_DRIVER}");
-            let hint = "give the account the plugin caching_sha2_password";
-            return Err(Failure::new(Phase::Auth, Reason::AuthPlugin, detail).with_hint(hint));
-        }
         let idle_limit = idle_limit.into();
-        let opts = opts(access, tls, probed, idle_limit.map(|_| KEEPALIVE));
+        let keepalive = idle_limit.map(|_| KEEPALIVE);
         let plain = probed.tls.is_none() && !access.endpoint.is_socket();
-        let conn = match timeout_at(deadline, Conn::new(opts)).await {
-            Err(_) => return Err(timed_out(Phase::Auth, "logging in took longer than the deadline")),
-            Ok(Err(error)) => return Err(failure(Phase::Auth, &error, &probed.server, plain)),
-            Ok(Ok(conn)) => conn,
+        let mut conn = None;
+        if driver_serves(access, tls, probed) {
+            match by_driver(access, tls, probed, keepalive, plain, deadline).await {
+                Ok(opened) => conn = Some(opened),
+                // Tried once: each such attempt is an aborted connection at the server.
+                Err(failure) if is_the_drivers_own(&failure) => access.driver_fails.store(true, Ordering::Relaxed),
+                Err(failure) => return Err(failure),
+            }
+        }
+        let conn = match conn {
+            Some(conn) => conn,
+            None => by_hand(access, probed, keepalive.is_some(), deadline).await?,
         };
         let mut session = Session {
-            id: conn.id(),
+            id: match &conn {
+                Kept::Driver(conn) => conn.id(),
+                Kept::Ours(connection) => connection.facts().connection_id,
+            },
             conn: Some(conn),
             server: probed.server.clone(),
             plain,
@@ -124,28 +141,44 @@ impl Session {
 
     /// Runs one statement. After a failure for which `ends_session` holds, drop the session.
     pub async fn query(&mut self, sql: &str, deadline: Instant) -> Result<Rows, Failure> {
-        let conn = self.step()?;
-        let answer = timeout_at(deadline, read(conn, sql)).await;
-        self.settle(answer.ok())
+        match self.step()? {
+            Kept::Driver(conn) => {
+                let answer = timeout_at(deadline, read(conn, sql)).await;
+                self.settle_driver(answer.ok())
+            }
+            Kept::Ours(connection) => {
+                let answer = connection.query(sql, deadline).await;
+                self.settle(answer.map_err(|failure| (signal_of(&failure), failure)))
+            }
+        }
     }
 
     /// Asks whether the server is there.
     pub async fn ping(&mut self, deadline: Instant) -> Result<(), Failure> {
-        let conn = self.step()?;
-        let answer = timeout_at(deadline, conn.ping()).await;
-        self.settle(answer.ok())
+        match self.step()? {
+            Kept::Driver(conn) => {
+                let answer = timeout_at(deadline, conn.ping()).await;
+                self.settle_driver(answer.ok())
+            }
+            Kept::Ours(connection) => {
+                let answer = connection.ping(deadline).await;
+                self.settle(answer.map_err(|failure| (signal_of(&failure), failure)))
+            }
+        }
     }
 
     /// Ends the session in order, so that the server does not count it as aborted.
     pub async fn close(mut self) {
-        if let Some(conn) = self.conn.take() {
-            // A server that does not take the COM_QUIT in time has stopped listening: dropping is all that is left.
-            let _ = timeout(QUIT_WITHIN, conn.disconnect()).await;
+        // A server that does not take the COM_QUIT in time has stopped listening: dropping is all that is left.
+        match self.conn.take() {
+            Some(Kept::Driver(conn)) => drop(timeout(QUIT_WITHIN, conn.disconnect()).await),
+            Some(Kept::Ours(connection)) => drop(timeout(QUIT_WITHIN, connection.quit()).await),
+            None => {}
         }
     }
 
     // From here to `settle` the session is in the middle of an exchange. A caller that stops waiting leaves it there.
-    fn step(&mut self) -> Result<&mut Conn, Failure> {
+    fn step(&mut self) -> Result<&mut Kept, Failure> {
         if let Some(loss) = &self.loss {
             return Err(loss.failure.clone());
         }
@@ -158,15 +191,24 @@ impl Session {
         }
     }
 
-    fn settle<T>(&mut self, answer: Option<mysql_async::Result<T>>) -> Result<T, Failure> {
+    fn settle_driver<T>(&mut self, answer: Option<mysql_async::Result<T>>) -> Result<T, Failure> {
+        let answer = match answer {
+            Some(answer) => {
+                answer.map_err(|error| (signal(&error), failure(Phase::Query, &error, &self.server, self.plain)))
+            }
+            None => Err((Signal::Timeout, timed_out(Phase::Query, "no answer within the deadline"))),
+        };
+        self.settle(answer)
+    }
+
+    fn settle<T>(&mut self, answer: Result<T, (Signal, Failure)>) -> Result<T, Failure> {
         let (signal, failure) = match answer {
-            Some(Ok(value)) => {
+            Ok(value) => {
                 self.in_step = true;
                 self.answered_at = Instant::now();
                 return Ok(value);
             }
-            Some(Err(error)) => (signal(&error), failure(Phase::Query, &error, &self.server, self.plain)),
-            None => (Signal::Timeout, timed_out(Phase::Query, "no answer within the deadline")),
+            Err(seen) => seen,
         };
         if failure.errno.is_some() {
             self.answered_at = Instant::now();
@@ -184,9 +226,70 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if let Some(conn) = self.conn.take() {
+        // Ours closes its socket when it is dropped.
+        if let Some(Kept::Driver(conn)) = self.conn.take() {
             drop_at_once(conn);
         }
+    }
+}
+
+/// Whether the driver can log in as the probe did, as far as can be said before it tries.
+fn driver_serves(access: &Access, tls: &Tls, probed: &Facts) -> bool {
+    let verified = matches!(tls.mode, TlsMode::VerifyCa | TlsMode::VerifyIdentity);
+    let judges_alike = match &probed.tls {
+        None => true,
+        // It brings authorities of its own instead of the system's, and insists on a name in the certificate.
+        Some(seen) if verified => tls.ca.is_some() && !(tls.mode == TlsMode::VerifyCa && seen.names.is_empty()),
+        Some(_) => true,
+    };
+    let oldest = probed.tls.is_none() || tls.min_version == TlsVersion::Tls12;
+    let plugin = probed.auth_plugin != UNKNOWN_TO_THE_DRIVER;
+    plugin && judges_alike && oldest && !access.driver_fails.load(Ordering::Relaxed)
+}
+
+/// A failure that is about what the driver can do, where the probe has just logged in.
+fn is_the_drivers_own(failure: &Failure) -> bool {
+    failure.errno.is_none()
+        && matches!(failure.reason, Reason::AuthPlugin | Reason::TlsUnknownCa | Reason::TlsWrongName | Reason::TlsOther)
+}
+
+async fn by_driver(
+    access: &Access,
+    tls: &Tls,
+    probed: &Facts,
+    keepalive: Option<Duration>,
+    plain: bool,
+    deadline: Instant,
+) -> Result<Kept, Failure> {
+    match timeout_at(deadline, Conn::new(opts(access, tls, probed, keepalive))).await {
+        Err(_) => Err(timed_out(Phase::Auth, "logging in took longer than the deadline")),
+        Ok(Err(error)) => Err(failure(Phase::Auth, &error, &probed.server, plain)),
+        Ok(Ok(conn)) => Ok(Kept::Driver(conn)),
+    }
+}
+
+/// The same by our own handshake, at the address that the probe reached.
+async fn by_hand(access: &Access, probed: &Facts, keepalive: bool, deadline: Instant) -> Result<Kept, Failure> {
+    let mut times = PhaseTimes::default();
+    let addresses = Addresses::of_peer(probed.peer_addr);
+    let left = deadline.saturating_duration_since(Instant::now());
+    let dialed = handshake::dial(access, &addresses, left, deadline, &mut times).await?;
+    if keepalive {
+        // Without it a dead path is noticed by the deadline of a statement, which is still noticed.
+        let _ = dialed.keep_alive();
+    }
+    Ok(Kept::Ours(Box::new(dialed.login(access, deadline, &mut times).await?)))
+}
+
+/// How a failure of our own connection shows that it is over.
+fn signal_of(failure: &Failure) -> Signal {
+    match failure.reason {
+        _ if failure.errno.is_some() => Signal::ErrPacket,
+        Reason::Timeout | Reason::Unreachable => Signal::Timeout,
+        Reason::Closed => Signal::Fin,
+        Reason::Reset => Signal::Rst,
+        Reason::TlsExpired | Reason::TlsUnknownCa | Reason::TlsWrongName | Reason::TlsOther => Signal::TlsAlert,
+        _ => Signal::OutOfSync,
     }
 }
 

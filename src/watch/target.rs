@@ -72,6 +72,7 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
                 tls,
                 cleartext: target.cleartext,
                 lookup: Arc::default(),
+                driver_fails: Arc::default(),
             },
             tls: target.tls.clone(),
             every: target.every,

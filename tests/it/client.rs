@@ -23,6 +23,7 @@ pub(crate) fn access(endpoint: Endpoint, user: &str, password: &str, tls: TlsPol
         tls,
         cleartext: false,
         lookup: Default::default(),
+        driver_fails: Default::default(),
     }
 }
 

@@ -19,5 +19,6 @@ mod encrypted;
 mod pool;
 mod canary;
 mod watched;
+mod asked;
 mod scraped;
 mod readme;
