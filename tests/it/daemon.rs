@@ -5,7 +5,6 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -13,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::exposition::Exposition;
-use super::servers::Server;
+use super::servers::{Server, process};
 
 /// A running goneaway. It is told to stop when dropped.
 pub(crate) struct Daemon {
@@ -46,7 +45,7 @@ pub(crate) fn watching(server: &Server, more: &str) -> String {
 
 /// Runs the program to its end with a configuration.
 pub(crate) fn run(configuration: &str, arguments: &[&str]) -> Output {
-    let directory = directory();
+    let directory = process::directory();
     let file = directory.join("exporter.yaml");
     fs::write(&file, configuration).expect("the temporary directory is ours");
     let output = program()
@@ -65,27 +64,15 @@ fn program() -> Command {
     command
 }
 
-fn directory() -> PathBuf {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let directory = std::env::temp_dir().join(format!("goneaway-daemon-{}-{count}", std::process::id()));
-    fs::create_dir_all(&directory).expect("the temporary directory is writable");
-    directory
-}
-
 impl Daemon {
     /// Starts with this configuration (without its `web` part) and waits until it listens.
     pub(crate) async fn start(configuration: &str) -> Daemon {
-        let directory = directory();
+        let directory = process::directory();
         let file = directory.join("exporter.yaml");
         fs::write(&file, configuration).expect("the temporary directory is ours");
-        let mut child = program()
-            .arg("--config.file")
-            .arg(&file)
-            .args(["--web.listen-address", "127.0.0.1:0"])
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program was built for this test");
+        let mut command = program();
+        command.arg("--config.file").arg(&file).args(["--web.listen-address", "127.0.0.1:0"]).stderr(Stdio::piped());
+        let mut child = process::spawn(command).expect("the program was built for this test");
         let log = Arc::new(Mutex::new(Vec::new()));
         let (listening, heard) = tokio::sync::oneshot::channel();
         let lines = BufReader::new(child.stderr.take().expect("stderr is piped"));

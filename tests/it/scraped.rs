@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::daemon::{self, Daemon, watching};
 use super::incumbent;
-use super::servers::{self, Kind};
+use super::servers::{self, Kind, process};
 
 /// A program that `scripts/fetch` brought; where CI is set it must be there.
 fn program(name: &str) -> Option<PathBuf> {
@@ -89,8 +89,7 @@ struct Prometheus {
 impl Prometheus {
     fn start(program: &PathBuf, daemon: SocketAddr, more: &str) -> Prometheus {
         let address = free_address();
-        let directory = std::env::temp_dir().join(format!("goneaway-prometheus-{}", address.port()));
-        fs::create_dir_all(&directory).expect("the temporary directory is writable");
+        let directory = process::directory();
         let configuration = format!(
             "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
              scrape_configs:\n- job_name: mysql\n  static_configs: [{{targets: ['{daemon}']}}]\n{more}"
@@ -98,15 +97,15 @@ impl Prometheus {
         let file = directory.join("prometheus.yml");
         fs::write(&file, configuration).expect("the directory was just made");
         let log = fs::File::create(directory.join("log")).expect("the directory was just made");
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", directory.join("data").display()))
             .arg(format!("--web.listen-address={address}"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("Prometheus runs");
+            .stderr(log);
+        let child = process::spawn(command).expect("Prometheus runs");
         Prometheus { child, address, directory }
     }
 

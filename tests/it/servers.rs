@@ -14,7 +14,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod certificates;
-mod process;
+pub(crate) mod process;
 mod template;
 
 use std::fs;
