@@ -12,6 +12,7 @@ pub mod circuit;
 pub mod backoff;
 pub mod state;
 pub mod loss;
+pub mod standing;
 pub mod families;
 pub mod headroom;
 pub mod ladder;
