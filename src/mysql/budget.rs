@@ -1,8 +1,8 @@
 //! How many connections we hold to one server, and for what.
 //!
 //! A place is taken before a connection is opened and given back when it is gone, so the sum over all purposes
-//! can never exceed the limit. The probe's place is its own: it is never waited for. Who finds no place may wait for
-//! one to be given back, and then has to try again: places are not handed on in a line.
+//! can never exceed the limit. Some purposes have a place of their own: it is never waited for. Who finds no place may
+//! wait for one to be given back, and then has to try again: places are not handed on in a line.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -44,6 +44,7 @@ pub struct Budget {
 #[derive(Debug)]
 struct Inner {
     limit: u32,
+    reserved: &'static [Purpose],
     held: [AtomicU32; Purpose::ALL.len()],
     total: AtomicU32,
     freed: Notify,
@@ -59,19 +60,25 @@ pub struct Place {
 impl Budget {
     /// A budget of `limit` connections, one of which is the probe's.
     pub fn new(limit: u32) -> Budget {
-        let freed = Notify::new();
-        Budget { inner: Arc::new(Inner { limit, held: Default::default(), total: AtomicU32::new(0), freed }) }
+        Budget::reserving(limit, &[Purpose::Probe])
+    }
+
+    /// A budget of `limit` connections, with one for each of these purposes that no other gets.
+    pub fn reserving(limit: u32, reserved: &'static [Purpose]) -> Budget {
+        let (held, total, freed) = (Default::default(), AtomicU32::new(0), Notify::new());
+        Budget { inner: Arc::new(Inner { limit, reserved, held, total, freed }) }
     }
 
     pub fn limit(&self) -> u32 {
         self.inner.limit
     }
 
-    /// A place, if one is free. One is kept for the probe.
+    /// A place, if one is free and not kept for another purpose.
     pub fn take(&self, purpose: Purpose) -> Option<Place> {
-        let kept_for_the_probe = u32::from(purpose != Purpose::Probe && self.held(Purpose::Probe) == 0);
+        let is_kept = |other: &&Purpose| **other != purpose && self.held(**other) == 0;
+        let kept = self.inner.reserved.iter().filter(is_kept).count() as u32;
         let taken = self.inner.total.try_update(Ordering::AcqRel, Ordering::Acquire, |total| {
-            (total + kept_for_the_probe < self.inner.limit).then_some(total + 1)
+            (total + kept < self.inner.limit).then_some(total + 1)
         });
         taken.ok()?;
         self.inner.held[purpose as usize].fetch_add(1, Ordering::AcqRel);
@@ -112,6 +119,18 @@ mod tests {
         drop(pool);
         drop(probe);
         assert_eq!((budget.held(Purpose::Pool), budget.held(Purpose::Probe)), (0, 0));
+    }
+
+    #[test]
+    fn each_reserved_purpose_has_its_place() {
+        let budget = Budget::reserving(4, &[Purpose::Probe, Purpose::Evidence]);
+        let pool: Vec<Place> = std::iter::from_fn(|| budget.take(Purpose::Pool)).collect();
+        assert_eq!(pool.len(), 2);
+        let evidence = budget.take(Purpose::Evidence);
+        assert!(
+            evidence.is_some() && budget.take(Purpose::Evidence).is_none() && budget.take(Purpose::Canary).is_none()
+        );
+        assert!(budget.take(Purpose::Probe).is_some());
     }
 
     #[tokio::test]

@@ -33,8 +33,8 @@ pub use connect::{Connection, Connector};
 pub use lease::Lease;
 pub use observe::{Checked, CloseReason, During, Lost, Observer, Waited};
 pub use opening::Refused;
-pub use sessions::Sessions;
-pub use shared::{ResetOnReturn, Settings};
+pub use sessions::{Gate, Sessions, closed};
+pub use shared::{Listener, ResetOnReturn, Settings};
 pub use slots::{Counts, Which};
 
 /// A pool. Its clones are the same pool. It is to be shut down: dropped, it closes nothing in order.
@@ -53,7 +53,7 @@ pub struct Recovered {
 
 impl<C: Connector> Pool<C> {
     /// An empty pool: connections are opened when they are wanted.
-    pub fn new(connector: C, settings: Settings, budget: Budget, observer: Arc<dyn Observer>) -> Pool<C> {
+    pub fn new(connector: C, settings: Settings, budget: Budget, observer: Listener<C>) -> Pool<C> {
         Pool { shared: Arc::new(Shared::new(connector, settings, budget, observer)) }
     }
 
@@ -65,8 +65,9 @@ impl<C: Connector> Pool<C> {
     ///
     /// If `which` names a slot beyond `size`.
     pub async fn acquire(&self, which: Which) -> Result<Lease<C>, Refused> {
-        let (Which::Slot(named) | Which::Except(named)) = which else { return self.timed(which).await };
-        assert!(named < self.shared.settings.size, "slot {named} of {}", self.shared.settings.size);
+        if let Which::Slot(named) = which {
+            assert!(named < self.shared.settings.size, "slot {named} of {}", self.shared.settings.size);
+        }
         self.timed(which).await
     }
 
@@ -108,6 +109,11 @@ impl<C: Connector> Pool<C> {
     pub async fn shutdown(&self, deadline: Instant) {
         self.shared.clear(true);
         self.shared.join(deadline).await;
+    }
+
+    /// Whether there is a connection in this slot: it can be had without opening one.
+    pub fn holds(&self, slot: u32) -> bool {
+        self.shared.slots().holds(slot as usize)
     }
 
     pub fn counts(&self) -> Counts {

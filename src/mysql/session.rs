@@ -52,6 +52,9 @@ pub struct Session {
     in_step: bool,
     loss: Option<Loss>,
     answered_at: Instant,
+    asked_at: Instant,
+    /// The bytes of the statement that was sent last.
+    asked: u64,
     _place: Place,
 }
 
@@ -103,6 +106,8 @@ impl Session {
             in_step: true,
             loss: None,
             answered_at: Instant::now(),
+            asked_at: Instant::now(),
+            asked: 0,
             _place: place,
         };
         let limits = session_limits(&session.server, idle_limit, statement_limit);
@@ -139,8 +144,19 @@ impl Session {
         self.answered_at
     }
 
+    /// When it was last asked something.
+    pub fn asked_at(&self) -> Instant {
+        self.asked_at
+    }
+
+    /// The bytes of the statement that it was last asked; none for a ping.
+    pub fn asked(&self) -> u64 {
+        self.asked
+    }
+
     /// Runs one statement. After a failure for which `ends_session` holds, drop the session.
     pub async fn query(&mut self, sql: &str, deadline: Instant) -> Result<Rows, Failure> {
+        self.asked = sql.len() as u64;
         match self.step()? {
             Kept::Driver(conn) => {
                 let answer = timeout_at(deadline, read(conn, sql)).await;
@@ -155,6 +171,7 @@ impl Session {
 
     /// Asks whether the server is there.
     pub async fn ping(&mut self, deadline: Instant) -> Result<(), Failure> {
+        self.asked = 0;
         match self.step()? {
             Kept::Driver(conn) => {
                 let answer = timeout_at(deadline, conn.ping()).await;
@@ -183,7 +200,10 @@ impl Session {
             return Err(loss.failure.clone());
         }
         match self.conn.as_mut() {
-            Some(conn) if std::mem::take(&mut self.in_step) => Ok(conn),
+            Some(conn) if std::mem::take(&mut self.in_step) => {
+                self.asked_at = Instant::now();
+                Ok(conn)
+            }
             _ => {
                 let detail = "this session has an answer that nobody waited for";
                 Err(Failure::new(Phase::Query, Reason::Protocol, detail))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use goneaway::config::TlsMode;
 use goneaway::mysql::budget::{Budget, Purpose};
 use goneaway::mysql::failure::Failure;
-use goneaway::mysql::pool::{CloseReason, During, Lease, Lost, Observer, Pool, Sessions, Settings, Which};
+use goneaway::mysql::pool::{CloseReason, During, Gate, Lease, Lost, Observer, Pool, Sessions, Settings, Which};
 use goneaway::mysql::signal::{Signal, Standing};
 use tokio::time::{Instant, sleep};
 
@@ -30,8 +30,8 @@ impl Observer for Heard {
         self.closed.lock().unwrap().push(reason);
     }
 
-    fn lost(&self, lost: &Lost) {
-        self.lost.lock().unwrap().push(lost.clone());
+    fn lost(&self, lost: Lost) {
+        self.lost.lock().unwrap().push(lost);
     }
 }
 
@@ -48,8 +48,9 @@ impl Bench {
         let tls = settings(mode);
         let access = access(at("localhost", &server), "goneaway", "goneaway", policy(&tls));
         let (connection, _) = attempt(&access).await.expect("a login");
-        let sessions = Sessions::new(access, tls, Duration::from_secs(60));
-        sessions.probed(Some(connection.facts().clone()));
+        let gate = Arc::new(Gate::default());
+        gate.open(connection.facts().clone());
+        let sessions = Sessions::new(access, tls, Duration::from_secs(60), gate);
         connection.quit().await;
         let (budget, heard) = (Budget::new(4), Arc::new(Heard::default()));
         let settings = Settings { pre_ping: Some(Duration::ZERO), ..Settings::default() };

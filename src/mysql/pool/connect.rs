@@ -17,6 +17,11 @@ pub trait Connector: Send + Sync + 'static {
 /// A connection that knows how it stands. Each exchange ends by its deadline, and is then a loss by timeout; if the
 /// caller stops waiting before, the connection is `Unanswered`.
 pub trait Connection: Send + 'static {
+    /// What its keeper wants to know of it when it is lost.
+    type Known: Send + 'static;
+
+    fn known(&self) -> Self::Known;
+
     /// The server's name for it.
     fn id(&self) -> u32;
 

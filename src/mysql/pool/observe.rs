@@ -115,8 +115,9 @@ impl During {
 
 /// A connection that ended without our wish: what this side knows, for the verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lost {
+pub struct Lost<K = ()> {
     pub pool: Arc<str>,
+    pub slot: u32,
     /// The server's name for it.
     pub connection_id: u32,
     pub opened_at: Instant,
@@ -126,11 +127,11 @@ pub struct Lost {
     pub signal: Signal,
     pub failure: Failure,
     pub during: During,
-    /// Nothing that uses the pool begins a transaction.
-    pub in_transaction: bool,
+    /// What the connection itself knew.
+    pub known: K,
 }
 
-impl Lost {
+impl<K> Lost<K> {
     /// How long it had rested at the most.
     pub fn rested(&self) -> Duration {
         self.noticed_at.saturating_duration_since(self.last_answer_at)
@@ -138,7 +139,7 @@ impl Lost {
 }
 
 /// Who listens. Opened well is closed and open, at every call's end; closed as `Lost` comes with one `lost` each.
-pub trait Observer: Send + Sync + 'static {
+pub trait Observer<K = ()>: Send + Sync + 'static {
     fn opened(&self, _result: Result<(), &Failure>, _took: Duration) {}
     fn closed(&self, _reason: CloseReason) {}
     /// From asking to having: waiting, checking and opening.
@@ -146,7 +147,8 @@ pub trait Observer: Send + Sync + 'static {
     fn checked(&self, _result: Checked) {}
     /// From having to giving back, the reset not included.
     fn used(&self, _took: Duration) {}
-    fn lost(&self, _lost: &Lost) {}
+    /// Comes before anything is opened in its place.
+    fn lost(&self, _lost: Lost<K>) {}
 }
 
-impl Observer for () {}
+impl<K> Observer<K> for () {}

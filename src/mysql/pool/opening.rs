@@ -66,7 +66,7 @@ impl<C: Connector> Vacancy<C> {
             slots.opened(self.at);
             slots.stopped()
         };
-        let lease = Lease::new(self.shared.clone(), self.at, Kept::new(conn, generation));
+        let lease = Lease::new(self.shared.clone(), self.at, Kept::new(conn, self.at, generation));
         self.shared.observer.opened(Ok(()), took);
         if stopped {
             lease.leave(CloseReason::Shutdown);

@@ -60,11 +60,14 @@ impl Default for Settings {
     }
 }
 
+/// Who listens to a pool of these.
+pub type Listener<C> = Arc<dyn Observer<<<C as Connector>::Connection as Connection>::Known>>;
+
 pub(super) struct Shared<C: Connector> {
     pub(super) connector: C,
     pub(super) settings: Settings,
     pub(super) budget: Budget,
-    pub(super) observer: Arc<dyn Observer>,
+    pub(super) observer: Listener<C>,
     slots: Mutex<Slots<C::Connection>>,
     /// A slot became empty.
     emptied: Notify,
@@ -73,7 +76,7 @@ pub(super) struct Shared<C: Connector> {
 }
 
 impl<C: Connector> Shared<C> {
-    pub(super) fn new(connector: C, settings: Settings, budget: Budget, observer: Arc<dyn Observer>) -> Shared<C> {
+    pub(super) fn new(connector: C, settings: Settings, budget: Budget, observer: Listener<C>) -> Shared<C> {
         Shared {
             slots: Mutex::new(Slots::new(settings.size, settings.max_overflow)),
             connector,
@@ -155,13 +158,14 @@ impl<C: Connector> Shared<C> {
 
     /// The one place where a connection leaves: it is counted with its reason, and closed in order if it still can be.
     fn end(&self, kept: Kept<C::Connection>, wish: CloseReason, during: During) {
-        let Kept { conn, opened_at, .. } = kept;
+        let Kept { conn, slot, opened_at, .. } = kept;
         self.emptied.notify_waiters();
         match conn.standing() {
             // Whatever else was to be done with it: it ended without our wish.
             Standing::Lost(loss) => {
                 let lost = Lost {
                     pool: self.settings.name.clone(),
+                    slot: slot as u32,
                     connection_id: conn.id(),
                     opened_at,
                     last_answer_at: conn.answered_at(),
@@ -169,12 +173,12 @@ impl<C: Connector> Shared<C> {
                     signal: loss.signal,
                     failure: loss.failure.clone(),
                     during,
-                    in_transaction: false,
+                    known: conn.known(),
                 };
                 // Its place is free before anyone hears of it.
                 drop(conn);
                 self.observer.closed(CloseReason::Lost);
-                self.observer.lost(&lost);
+                self.observer.lost(lost);
             }
             Standing::Unanswered => {
                 drop(conn);

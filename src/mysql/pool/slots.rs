@@ -22,14 +22,16 @@ pub enum Which {
     Longest,
     /// The one of this slot, and no other; it is opened if there is none.
     Slot(u32),
-    /// Any but that of this slot: it shall go on resting. The one that was used last is taken first.
-    Except(u32),
+    /// The one of the first slot, or one beyond `size`: the others shall go on resting. The one that was used last is
+    /// taken first.
+    Working,
 }
 
 /// A connection of the pool and what the pool knows about it.
 #[derive(Debug)]
 pub(super) struct Kept<C> {
     pub(super) conn: C,
+    pub(super) slot: usize,
     pub(super) opened_at: Instant,
     pub(super) rested_since: Instant,
     /// Connections of an earlier generation are closed instead of kept.
@@ -39,9 +41,9 @@ pub(super) struct Kept<C> {
 }
 
 impl<C> Kept<C> {
-    pub(super) fn new(conn: C, generation: u64) -> Kept<C> {
+    pub(super) fn new(conn: C, slot: usize, generation: u64) -> Kept<C> {
         let now = Instant::now();
-        Kept { conn, opened_at: now, rested_since: now, generation, returned: 0 }
+        Kept { conn, slot, opened_at: now, rested_since: now, generation, returned: 0 }
     }
 }
 
@@ -138,6 +140,11 @@ impl<C> Slots<C> {
         self.stopped
     }
 
+    /// A connection has this slot, resting or out.
+    pub(super) fn holds(&self, at: usize) -> bool {
+        matches!(self.slots.get(at), Some(Slot::Idle(_) | Slot::Used))
+    }
+
     /// Nothing rests, is out, or is being opened.
     pub(super) fn is_empty(&self) -> bool {
         self.slots.iter().all(|slot| matches!(slot, Slot::Empty))
@@ -173,7 +180,7 @@ impl<C> Slots<C> {
         let eligible = |at: &usize| match which {
             Which::Latest | Which::Longest => true,
             Which::Slot(wanted) => *at == wanted as usize,
-            Which::Except(spared) => *at != spared as usize,
+            Which::Working => *at == 0 || *at >= self.size,
         };
         let idle = (0..self.slots.len()).filter(eligible).filter_map(|at| match &self.slots[at] {
             Slot::Idle(kept) => Some((kept.returned, at)),

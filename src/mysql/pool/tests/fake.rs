@@ -125,6 +125,10 @@ impl Fake {
 }
 
 impl Connection for Fake {
+    type Known = ();
+
+    fn known(&self) {}
+
     fn id(&self) -> u32 {
         self.id
     }
@@ -232,8 +236,8 @@ impl Observer for Recorder {
         self.0.lock().unwrap().used.push(took);
     }
 
-    fn lost(&self, lost: &Lost) {
-        self.0.lock().unwrap().lost.push(lost.clone());
+    fn lost(&self, lost: Lost) {
+        self.0.lock().unwrap().lost.push(lost);
     }
 }
 

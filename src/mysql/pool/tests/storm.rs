@@ -83,7 +83,7 @@ async fn storm(seed: u64) -> [usize; CloseReason::ALL.len()] {
 
 async fn job(bench: Bench, mut rng: Rng, size: u32) {
     let slot = rng.u32(0..size);
-    let which = [Which::Latest, Which::Longest, Which::Slot(slot), Which::Except(slot)];
+    let which = [Which::Latest, Which::Longest, Which::Slot(slot), Which::Working];
     let Ok(mut lease) = bench.pool.acquire(rng.choice(which).expect("some")).await else { return };
     for _ in 0..rng.u32(0..3) {
         if lease.ask().await.is_err() {
