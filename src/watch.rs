@@ -11,11 +11,17 @@ pub mod clock;
 pub mod circuit;
 pub mod backoff;
 pub mod state;
+pub mod recovery;
 pub mod loss;
 pub mod standing;
+pub mod pools;
+mod exercise;
+mod history;
+mod evidence;
 pub mod families;
 pub mod headroom;
 pub mod ladder;
+mod desk;
 mod collection;
 mod task;
 

@@ -53,6 +53,12 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Of a connection that does not answer such questions.
+    pub fn silent() -> Standing {
+        let none = Rows::default();
+        Standing::read(&none, &none, Instant::now())
+    }
+
     /// Asks a connection.
     pub async fn ask(connection: &mut impl Askable, deadline: Instant) -> Result<Standing, Failure> {
         let status = connection.ask(STATUS, deadline).await?;

@@ -1,0 +1,203 @@
+//! Asking the server about connections that were lost: one fresh connection, for all that were lost lately.
+//!
+//! That it gets in, or where it fails, is evidence itself. What it is told: which server and which life of it this is,
+//! how many KILLs there were, and whether the lost threads are still listed. A server takes a moment to clear up, so
+//! what is listed is asked for again a second later.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::loss::{Fresh, Thread};
+use super::standing::{Askable, Standing};
+use super::target::Target;
+use crate::mysql::budget::Place;
+use crate::mysql::failure::Failure;
+use crate::mysql::handshake::{self, Addresses, Connection, Facts, PhaseTimes};
+use crate::mysql::server::Server;
+
+/// A thread that is still listed is asked for again after this.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// So many threads are asked about at once; more that were lost together are judged without.
+const MOST_THREADS: usize = 200;
+
+/// What is to be asked.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Question {
+    /// The server's numbers of lost connections.
+    pub(super) threads: Vec<u32>,
+    /// Threads that a silent path has left behind in the server with this identity and life: they are to be ended.
+    pub(super) orphans: Vec<Orphan>,
+}
+
+/// A session of ours that nobody can reach any more.
+#[derive(Clone, Debug)]
+pub(super) struct Orphan {
+    pub(super) thread_id: u32,
+    /// As it was when it was opened: a number means another thread in another life.
+    pub(super) standing: Standing,
+}
+
+/// What was found out.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) at: Instant,
+    pub(super) fresh: Fresh,
+    /// Why nobody could be asked.
+    pub(super) failure: Option<Failure>,
+    pub(super) standing: Option<Standing>,
+    pub(super) threads: BTreeMap<u32, Thread>,
+    /// KILLs of our own that were sent.
+    pub(super) killed: u64,
+}
+
+impl Answer {
+    fn none(at: Instant, failure: Failure) -> Answer {
+        let fresh = Fresh::from(&failure);
+        Answer { at, fresh, failure: Some(failure), standing: None, threads: BTreeMap::new(), killed: 0 }
+    }
+}
+
+/// Asks. It ends within the target's deadline and the second for asking again.
+pub(super) async fn ask(target: &Target, facts: &Facts, question: Question, place: Place) -> Answer {
+    let deadline = Instant::now() + target.timeout;
+    let mut connection = match connect(target, facts, deadline).await {
+        Ok(connection) => connection,
+        Err(failure) => return Answer::none(Instant::now(), failure),
+    };
+    let at = Instant::now();
+    let mut answer =
+        Answer { at, fresh: Fresh::Good, failure: None, standing: None, threads: BTreeMap::new(), killed: 0 };
+    match question_all(&mut connection, facts, question, &mut answer, deadline).await {
+        Ok(()) => connection.quit().await,
+        // A server that answers with an error is there; what it did not say is not known.
+        Err(failure) if failure.errno.is_some() => connection.quit().await,
+        Err(failure) => {
+            answer.fresh = Fresh::from(&failure);
+            answer.failure = Some(failure);
+            answer.standing = None;
+        }
+    }
+    drop(place);
+    answer
+}
+
+async fn connect(target: &Target, facts: &Facts, deadline: Instant) -> Result<Connection, Failure> {
+    let mut times = PhaseTimes::default();
+    let addresses = Addresses::of_peer(facts.peer_addr);
+    let dialed = handshake::dial(&target.access, &addresses, target.connect_timeout, deadline, &mut times).await?;
+    dialed.login(&target.access, deadline, &mut times).await
+}
+
+async fn question_all(
+    connection: &mut Connection,
+    facts: &Facts,
+    mut question: Question,
+    answer: &mut Answer,
+    deadline: Instant,
+) -> Result<(), Failure> {
+    let standing = Standing::ask(connection, deadline).await?;
+    answer.at = standing.read_at;
+    answer.standing = Some(standing.clone());
+    question.threads.truncate(MOST_THREADS);
+    answer.threads = look(connection, &facts.server, &question.threads, &BTreeMap::new(), deadline).await?;
+    let listed: Vec<u32> =
+        answer.threads.iter().filter(|(_, thread)| **thread == Thread::ListedOnce).map(|(id, _)| *id).collect();
+    if !listed.is_empty() {
+        sleep(SETTLE).await;
+        let again = look(connection, &facts.server, &listed, &answer.threads, deadline + SETTLE).await?;
+        answer.threads.extend(again);
+    }
+    for orphan in question.orphans.iter().filter(|orphan| is_same_life(&orphan.standing, &standing)) {
+        let id = orphan.thread_id;
+        match connection.query(&format!("KILL {id}"), deadline + SETTLE).await {
+            Ok(_) => answer.killed += 1,
+            // It has ended meanwhile (1094); the server does not count that.
+            Err(failure) if failure.errno.is_some() => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(())
+}
+
+/// Which of these threads the server lists.
+async fn look(
+    connection: &mut impl Askable,
+    server: &Server,
+    ids: &[u32],
+    before: &BTreeMap<u32, Thread>,
+    deadline: Instant,
+) -> Result<BTreeMap<u32, Thread>, Failure> {
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let rows = connection.ask(&statement(server, ids), deadline).await?;
+    let listed: Vec<u32> = rows
+        .pairs()
+        .filter(|(_, command)| !command.eq_ignore_ascii_case("Killed"))
+        .filter_map(|(id, _)| id.parse().ok())
+        .collect();
+    let now = |id: u32| match (listed.contains(&id), before.contains_key(&id)) {
+        (false, _) => Thread::Gone,
+        (true, false) => Thread::ListedOnce,
+        (true, true) => Thread::Listed,
+    };
+    Ok(ids.iter().map(|id| (*id, now(*id))).collect())
+}
+
+/// Every account sees its own threads; so a number that has gone to somebody else is not taken for ours.
+fn statement(server: &Server, ids: &[u32]) -> String {
+    // MySQL counts uses of the old table as a deprecated feature.
+    let table = match server.mysql_since(8, 0, 22) {
+        true => "performance_schema.processlist",
+        false => "information_schema.processlist",
+    };
+    let ids: Vec<String> = ids.iter().map(u32::to_string).collect();
+    format!(
+        "SELECT id, command FROM {table} WHERE id IN ({}) AND user = SUBSTRING_INDEX(USER(), '@', 1)",
+        ids.join(", ")
+    )
+}
+
+/// Whether a thread's number still means the same thread.
+fn is_same_life(before: &Standing, now: &Standing) -> bool {
+    let (one, other) = (before.incarnation(now.read_at), now.incarnation(now.read_at));
+    let (Some(began), Some(begins)) = (one.began_ago, other.began_ago) else { return false };
+    one.identity == other.identity && began.abs_diff(begins) <= Duration::from_secs(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mysql::rows::Rows;
+
+    struct Lists(Vec<(&'static str, &'static str)>);
+
+    impl Askable for Lists {
+        async fn ask(&mut self, _sql: &str, _deadline: Instant) -> Result<Rows, Failure> {
+            Ok(Rows::of(&["id", "command"], self.0.iter().map(|(id, command)| vec![Some(*id), Some(*command)])))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listed_thread_is_believed_at_the_second_look_and_a_killed_one_is_gone() {
+        let mut lists = Lists(vec![("7", "Sleep"), ("8", "Killed"), ("9", "Query")]);
+        let server = Server::from_version("10.11.6-MariaDB");
+        let later = Instant::now();
+        let first = look(&mut lists, &server, &[6, 7, 8, 9], &BTreeMap::new(), later).await.expect("rows");
+        let expect = [(6, Thread::Gone), (7, Thread::ListedOnce), (8, Thread::Gone), (9, Thread::ListedOnce)];
+        assert_eq!(first, expect.into());
+        lists.0 = vec![("7", "Sleep")];
+        let again = look(&mut lists, &server, &[7, 9], &first, later).await.expect("rows");
+        assert_eq!(again, [(7, Thread::Listed), (9, Thread::Gone)].into());
+    }
+
+    #[test]
+    fn the_question_is_about_our_own_threads() {
+        let old = statement(&Server::from_version("8.0.21"), &[7, 8]);
+        assert!(old.contains("information_schema.processlist WHERE id IN (7, 8) AND user ="), "{old}");
+        assert!(statement(&Server::from_version("8.0.22"), &[7]).contains("performance_schema.processlist"));
+    }
+}

@@ -1,0 +1,223 @@
+//! The pools of a target: its kept connections, used as an application uses its own.
+//!
+//! Collectors use the first pool, the exerciser all of them. What happens to the connections is counted here and told
+//! to the target's task through the `Inbox`, in its order; both outlive the task, so that nothing is lost when that is
+//! started anew.
+
+pub mod families;
+mod known;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use self::families::PoolInstruments;
+use super::standing::Standing;
+use crate::config::Tls;
+use crate::mysql::budget::Budget;
+use crate::mysql::failure::Failure;
+use crate::mysql::handshake::Access;
+use crate::mysql::pool::{self, Checked, CloseReason, Gate, Lost, Observer, Pool, Sessions, Settings, Waited};
+use crate::mysql::signal::Signal;
+
+pub use known::{Known, Opener, Watched};
+
+/// A pool as an operator wants it.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub settings: Settings,
+    /// Of the connections; the driver's own where none is said.
+    pub charset: Option<String>,
+    /// How long an answer may take, and how long sending a large statement.
+    pub read_timeout: Duration,
+    pub write_timeout: Duration,
+    pub exercise: Option<Exercise>,
+}
+
+/// How a pool is used when nothing else uses it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exercise {
+    pub statement: String,
+    /// How often the first connection is used.
+    pub busy: Duration,
+    /// How long the others rest before they are used, in turn.
+    pub rests: Vec<Duration>,
+}
+
+/// The pools of one target. Clones are the same pools.
+#[derive(Clone, Debug)]
+pub struct Pools {
+    pools: Vec<(Arc<Plan>, Pool<Opener>)>,
+    gate: Arc<Gate>,
+    inbox: Arc<Inbox>,
+    instruments: PoolInstruments,
+}
+
+/// What happened to the kept connections of a target.
+#[derive(Debug)]
+pub enum News {
+    /// A connection was opened, and this is what it said.
+    Opened(Arc<Standing>),
+    /// One could not be opened.
+    Unopened(Failure),
+    Lost(Lost<Known>),
+    /// A connection was used and answered what it was asked at that time.
+    Answered {
+        pool: Arc<str>,
+        slot: u32,
+        asked: Instant,
+    },
+    /// A use of the pool ended otherwise.
+    Unanswered {
+        pool: Arc<str>,
+        failure: Failure,
+    },
+    /// A use was due while nobody could be asked.
+    Skipped,
+}
+
+/// News, in the order in which they came.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    news: Mutex<VecDeque<News>>,
+    came: Notify,
+}
+
+impl Inbox {
+    pub fn tell(&self, news: News) {
+        self.news().push_back(news);
+        self.came.notify_one();
+    }
+
+    /// All that came since; waits while there is nothing. To stop waiting loses nothing.
+    pub async fn take(&self) -> VecDeque<News> {
+        loop {
+            let news = std::mem::take(&mut *self.news());
+            if !news.is_empty() {
+                return news;
+            }
+            self.came.notified().await;
+        }
+    }
+
+    fn news(&self) -> MutexGuard<'_, VecDeque<News>> {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pools {
+    /// Empty pools, the first of which the collectors use.
+    pub fn new(
+        plans: &[Arc<Plan>],
+        access: &Access,
+        tls: &Tls,
+        budget: &Budget,
+        instruments: PoolInstruments,
+    ) -> Pools {
+        let (gate, inbox) = (Arc::new(Gate::default()), Arc::new(Inbox::default()));
+        let pool = |plan: &Arc<Plan>| {
+            instruments.declare(&plan.settings);
+            let limit = plan.read_timeout + plan.write_timeout;
+            let sessions = Sessions::new(access.clone(), tls.clone(), limit, gate.clone());
+            let witness = Arc::new(Witness {
+                pool: plan.settings.name.clone(),
+                gate: gate.clone(),
+                inbox: inbox.clone(),
+                instruments: instruments.clone(),
+            });
+            let opener = Opener::new(sessions, plan.charset.clone());
+            (plan.clone(), Pool::new(opener, plan.settings.clone(), budget.clone(), witness))
+        };
+        Pools { pools: plans.iter().map(pool).collect(), gate, inbox, instruments }
+    }
+
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    pub fn inbox(&self) -> &Arc<Inbox> {
+        &self.inbox
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<Plan>, &Pool<Opener>)> {
+        self.pools.iter().map(|(plan, pool)| (plan, pool))
+    }
+
+    /// The pool that collectors use.
+    pub fn first(&self) -> &Pool<Opener> {
+        &self.pools[0].1
+    }
+
+    /// Closes every resting connection, and those in use when they come back; says how many of each.
+    pub fn recover(&self) -> pool::Recovered {
+        let mut all = pool::Recovered { closed: 0, marked: 0 };
+        for (_, pool) in &self.pools {
+            let one = pool.recover();
+            all.closed += one.closed;
+            all.marked += one.marked;
+        }
+        all
+    }
+
+    /// Closes everything in order, by the deadline.
+    pub async fn shutdown(&self, deadline: Instant) {
+        futures_util::future::join_all(self.pools.iter().map(|(_, pool)| pool.shutdown(deadline))).await;
+    }
+
+    /// Puts how the pools stand now into the instruments.
+    pub fn show(&self) {
+        for (plan, pool) in &self.pools {
+            self.instruments.counted(&plan.settings.name, pool.counts());
+        }
+    }
+}
+
+/// Listens to one pool.
+struct Witness {
+    pool: Arc<str>,
+    gate: Arc<Gate>,
+    inbox: Arc<Inbox>,
+    instruments: PoolInstruments,
+}
+
+impl Observer<Known> for Witness {
+    fn opened(&self, result: Result<(), &Failure>, took: Duration) {
+        self.instruments.opened(&self.pool, result.is_ok(), took);
+        if let Err(failure) = result
+            && *failure != pool::closed()
+        {
+            // Whoever comes next waits for a probe to get in: not each user of the pool tries for itself.
+            self.gate.close();
+            self.inbox.tell(News::Unopened(failure.clone()));
+        }
+    }
+
+    fn closed(&self, reason: CloseReason) {
+        self.instruments.closed(&self.pool, reason);
+    }
+
+    fn waited(&self, result: Waited, took: Duration) {
+        self.instruments.waited(&self.pool, result, took);
+    }
+
+    fn checked(&self, result: Checked) {
+        self.instruments.checked(&self.pool, result);
+    }
+
+    fn used(&self, took: Duration) {
+        self.instruments.used(&self.pool, took);
+    }
+
+    fn lost(&self, lost: Lost<Known>) {
+        self.instruments.lost(&self.pool, lost.rested());
+        if lost.signal == Signal::Timeout {
+            // The server may be frozen: a connection that it does not greet would be an aborted one for it. First a
+            // probe must get in.
+            self.gate.close();
+        }
+        self.inbox.tell(News::Lost(lost));
+    }
+}
