@@ -5,8 +5,6 @@
 
 pub mod snapshot;
 pub mod board;
-pub mod target;
-pub mod probe;
 pub mod clock;
 pub mod circuit;
 pub mod backoff;
@@ -14,15 +12,22 @@ pub mod state;
 pub mod recovery;
 pub mod loss;
 pub mod standing;
+pub mod ladder;
+mod patience;
 pub mod pools;
+pub mod target;
+pub mod probe;
 mod exercise;
 mod history;
 mod evidence;
+mod desk;
 pub mod families;
 pub mod headroom;
-pub mod ladder;
-mod desk;
+mod outage;
 mod collection;
+mod rounds;
+mod shelf;
+mod told;
 mod task;
 
 use std::collections::HashMap;
@@ -35,10 +40,28 @@ use tracing::error;
 
 use self::board::{Board, Slot};
 use self::families::TargetInstruments;
+use self::pools::Pools;
+use self::pools::families::PoolInstruments;
+use self::recovery::Recovery;
+use self::rounds::Place;
+use self::shelf::Shelf;
 use self::snapshot::Snapshot;
 use self::target::Target;
 use self::task::Seat;
-use crate::mysql::budget::Budget;
+use crate::metrics::Family;
+use crate::mysql::budget::{Budget, Purpose};
+
+/// Every family of this room, by the file that declares them.
+pub static FAMILIES: &[&[&Family]] = &[
+    families::FAMILIES,
+    pools::families::FAMILIES,
+    state::FAMILIES,
+    backoff::FAMILIES,
+    loss::families::FAMILIES,
+    ladder::families::FAMILIES,
+    headroom::FAMILIES,
+    board::FAMILIES,
+];
 
 /// A task that dies at once, again and again, is not started more often than this.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
@@ -61,13 +84,17 @@ impl Watch {
                 every: target.every,
                 ..Snapshot::default()
             };
-            let budget = Budget::new(target.connections);
+            let budget = Budget::reserving(target.connections, &[Purpose::Probe, Purpose::Evidence]);
             let instruments = TargetInstruments::new(target.every, budget.clone());
             for collector in &target.collectors {
                 instruments.declare_collector(&format!("collect.{}", collector.name), target.every);
             }
+            let of_pools = PoolInstruments::new(instruments.all());
+            let pools = Pools::new(&target.pools, &target.access, &target.tls, &budget, of_pools);
+            let shelf = Shelf::new(Recovery::new(target.manner, instruments.all()));
             let slot = Arc::new(Slot::new(&target.name, target.label.clone(), snapshot));
-            Seat { target, slot, instruments, budget, place, of, shutdown: shutdown.clone() }
+            let place = Place { place, of };
+            Seat { target, slot, instruments, budget, pools, shelf, place, shutdown: shutdown.clone() }
         };
         let seats: Vec<Seat> = targets.into_iter().enumerate().map(seat).collect();
         let board = Arc::new(Board::new(seats.iter().map(|seat| seat.slot.clone()).collect()));

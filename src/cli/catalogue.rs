@@ -9,8 +9,7 @@ use crate::{collect, http, watch};
 
 /// Every declared family, sorted by name.
 pub(super) fn families() -> Vec<&'static Family> {
-    let mut all: Vec<&'static Family> =
-        [watch::families::FAMILIES, watch::headroom::FAMILIES, watch::board::FAMILIES, http::FAMILIES].concat();
+    let mut all: Vec<&'static Family> = [watch::FAMILIES.concat().as_slice(), http::FAMILIES].concat();
     all.extend(collect::FAMILIES.iter().copied().flatten());
     all.sort_by_key(|family| family.name);
     all

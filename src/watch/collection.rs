@@ -1,31 +1,37 @@
-//! One round of collecting: every collector that is on asks its one statement on the kept session.
+//! One round of collecting: every collector that is on asks its one statement, on a connection of the pool.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::headroom::Headroom;
+use super::pools::Opener;
 use super::target::Target;
 use crate::collect::{self, Ask, Collector, Known, Why};
 use crate::metrics::{Block, BlockBuilder};
-use crate::mysql::budget::{Budget, Purpose};
-use crate::mysql::failure::{Failure, Phase, Reason};
-use crate::mysql::handshake::Facts;
+use crate::mysql::failure::{Failure, Reason};
+use crate::mysql::pool::{Lease, Pool, Refused, Which};
 use crate::mysql::rows::Rows;
-use crate::mysql::session::{Session, ends_session};
+use crate::mysql::session::ends_session;
 
-/// What a round needs and gives back.
+/// What came of a round.
 #[derive(Debug)]
 pub(super) struct Collection {
-    /// The session to use next time, if it is still in order.
-    pub(super) session: Option<Session>,
-    /// How long opening a session took, where one was opened.
-    pub(super) opened_in: Option<Duration>,
-    /// Why there was no session to ask on.
-    pub(super) unopened: Option<Failure>,
+    /// How long it took to get a connection, where there was one.
+    pub(super) connected_in: Option<Duration>,
     pub(super) results: Vec<(&'static Collector, Collected)>,
     pub(super) headroom: Headroom,
+    /// What the server said of itself on the way.
+    pub(super) seen: Seen,
+}
+
+/// What else is known after a round, from the same answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Seen {
+    pub(super) com_kill: Option<u64>,
+    pub(super) wait_timeout: Option<Duration>,
+    pub(super) interactive_timeout: Option<Duration>,
 }
 
 /// What a collector brought home.
@@ -47,90 +53,106 @@ pub(super) enum Collected {
     },
 }
 
-/// Collects once. `probed` is what the last good probe negotiated; without it no session is opened.
-pub(super) async fn collect(
-    target: Arc<Target>,
-    session: Option<Session>,
-    probed: Option<Facts>,
-    budget: Budget,
-) -> Collection {
+/// Collects once, on a connection of the pool.
+pub(super) async fn collect(target: Arc<Target>, pool: Pool<Opener>) -> Collection {
     let deadline = Instant::now() + target.timeout;
-    let mut round = Collection::without_session(Vec::with_capacity(target.collectors.len()));
-    round.session = session;
+    let mut round = Round { pool, lease: None, unopened: None, collection: Collection::of(Vec::new()) };
     for collector in &target.collectors {
-        let collected = round.run(&target, collector, probed.as_ref(), &budget, deadline).await;
-        round.results.push((collector, collected));
+        let collected = round.run(&target, collector, deadline).await;
+        round.collection.results.push((collector, collected));
     }
-    round
+    if let Some(lease) = round.lease.take() {
+        lease.give_back().await;
+    }
+    round.collection
 }
 
 impl Collection {
-    /// A round in which nobody could be asked.
-    pub(super) fn without_session(results: Vec<(&'static Collector, Collected)>) -> Collection {
-        Collection { session: None, opened_in: None, unopened: None, results, headroom: Headroom::default() }
+    /// A round that asks nobody.
+    pub(super) fn of(results: Vec<(&'static Collector, Collected)>) -> Collection {
+        Collection { connected_in: None, results, headroom: Headroom::default(), seen: Seen::default() }
     }
 
-    async fn run(
-        &mut self,
-        target: &Target,
-        collector: &'static Collector,
-        probed: Option<&Facts>,
-        budget: &Budget,
-        deadline: Instant,
-    ) -> Collected {
-        let was_kept = self.session.is_some();
-        let first = self.ask(target, collector, probed, budget, deadline).await;
-        // A session that rested may have been ended by the server meanwhile. That shows at the first use, at once,
-        // and says nothing about the server now: one fresh session answers that.
+    /// What the room below the limits, and losses, are judged by.
+    fn note(&mut self, collector: &Collector, rows: &Rows) {
+        let value = |name| collect::value(rows, name);
+        let seconds = |name| Duration::try_from_secs_f64(value(name)?).ok();
+        if collector.name == "global_status" {
+            self.headroom.used = value("Threads_connected");
+            self.headroom.peak = value("Max_used_connections");
+            self.seen.com_kill = value("Com_kill").map(|count| count as u64);
+        }
+        if collector.name == "global_variables" {
+            self.headroom.limit = value("max_connections");
+            self.seen.wait_timeout = seconds("wait_timeout");
+            self.seen.interactive_timeout = seconds("interactive_timeout");
+        }
+    }
+}
+
+struct Round {
+    pool: Pool<Opener>,
+    lease: Option<Lease<Opener>>,
+    /// Why there is no connection to ask on.
+    unopened: Option<Failure>,
+    collection: Collection,
+}
+
+impl Round {
+    async fn run(&mut self, target: &Target, collector: &'static Collector, deadline: Instant) -> Collected {
+        let first = self.ask(target, collector, deadline).await;
+        // A connection that was used a moment ago is handed out unchecked. That it has ended shows at the first use,
+        // and says nothing about the server now: one more connection answers that.
         let stale = matches!(
             &first,
             Collected::Failed { failure, .. } if ends_session(failure) && failure.reason != Reason::Timeout
         );
-        if was_kept && stale && self.results.is_empty() {
-            return self.ask(target, collector, probed, budget, deadline).await;
+        if stale && self.collection.results.is_empty() && self.unopened.is_none() {
+            return self.ask(target, collector, deadline).await;
         }
         first
     }
 
-    async fn ask(
-        &mut self,
-        target: &Target,
-        collector: &'static Collector,
-        probed: Option<&Facts>,
-        budget: &Budget,
-        deadline: Instant,
-    ) -> Collected {
-        if self.session.is_none() {
-            if let Some(failure) = &self.unopened {
-                return Collected::Failed { failure: failure.clone(), took: Duration::ZERO };
-            }
-            let began = Instant::now();
-            if let Err(failure) = self.open(target, probed, budget, deadline).await {
-                self.unopened = Some(failure.clone());
-                return Collected::Failed { failure, took: began.elapsed() };
-            }
+    async fn ask(&mut self, target: &Target, collector: &'static Collector, deadline: Instant) -> Collected {
+        if let Some(failure) = &self.unopened {
+            return Collected::Failed { failure: failure.clone(), took: Duration::ZERO };
         }
-        // Opened above, or kept: there is one.
-        let Some(mut session) = self.session.take() else { unreachable!("a session was just opened") };
-        let sql = match (collector.ask)(&Known { server: session.server() }) {
+        let mut lease = match self.lease.take() {
+            Some(lease) => lease,
+            None => {
+                let began = Instant::now();
+                match self.acquire(deadline).await {
+                    Ok(lease) => {
+                        self.collection.connected_in = Some(began.elapsed());
+                        lease
+                    }
+                    Err(failure) => {
+                        self.unopened = Some(failure.clone());
+                        return Collected::Failed { failure, took: began.elapsed() };
+                    }
+                }
+            }
+        };
+        let sql = match (collector.ask)(&Known { server: lease.session.server() }) {
             Ask::Sql(sql) => sql,
             Ask::Skip { why, .. } => {
-                self.session = Some(session);
+                self.lease = Some(lease);
                 return Collected::Skipped { why };
             }
         };
         let (asked, asked_at) = (Instant::now(), SystemTime::now());
-        match session.query(&sql, deadline).await {
+        match lease.session.query(&sql, deadline).await {
             Ok(rows) => {
-                self.note(collector, &rows);
+                self.collection.note(collector, &rows);
                 let mut out = BlockBuilder::new(target.label.as_deref());
-                (collector.read)(&rows, &Known { server: session.server() }, &mut out);
-                self.session = Some(session);
+                (collector.read)(&rows, &Known { server: lease.session.server() }, &mut out);
+                self.lease = Some(lease);
                 Collected::Values { block: out.finish(), asked_at, asked, took: asked.elapsed() }
             }
             Err(failure) => {
+                // One that has ended leaves the pool as what it is.
                 if !ends_session(&failure) {
-                    self.session = Some(session);
+                    self.lease = Some(lease);
                 }
                 match missing(&failure) {
                     Some(why) => Collected::Skipped { why },
@@ -140,38 +162,10 @@ impl Collection {
         }
     }
 
-    async fn open(
-        &mut self,
-        target: &Target,
-        probed: Option<&Facts>,
-        budget: &Budget,
-        deadline: Instant,
-    ) -> Result<(), Failure> {
-        let Some(probed) = probed else {
-            return Err(Failure::new(Phase::Auth, Reason::Other, "the last probe did not get in"));
-        };
-        let Some(place) = budget.take(Purpose::Pool) else {
-            let full = format!("all {} connections of the budget are in use", budget.limit());
-            return Err(Failure::new(Phase::Auth, Reason::Other, full).with_hint("raise `connections` of the target"));
-        };
-        let began = Instant::now();
-        // A session rests between rounds; this end must not come from the server's own idle limit.
-        let idle_limit = target.every * 4;
-        let session =
-            Session::open(&target.access, &target.tls, probed, idle_limit, target.timeout, place, deadline).await?;
-        self.session = Some(session);
-        self.opened_in = Some(began.elapsed());
-        Ok(())
-    }
-
-    /// What the room below the limits is judged by.
-    fn note(&mut self, collector: &Collector, rows: &Rows) {
-        if collector.name == "global_status" {
-            self.headroom.used = collect::value(rows, "Threads_connected");
-            self.headroom.peak = collect::value(rows, "Max_used_connections");
-        }
-        if collector.name == "global_variables" {
-            self.headroom.limit = collect::value(rows, "max_connections");
+    async fn acquire(&self, deadline: Instant) -> Result<Lease<Opener>, Failure> {
+        match timeout_at(deadline, self.pool.acquire(Which::Working)).await {
+            Ok(acquired) => acquired.map_err(Refused::failure),
+            Err(_) => Err(Refused::Timeout.failure()),
         }
     }
 }

@@ -2,12 +2,16 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::ladder::families::IdleInstruments;
+use super::loss::families::LossInstruments;
+use super::probe::Known;
 use crate::metrics::{
     Block, BlockBuilder, CONNECT_SECONDS, Dropped, Gauge, GaugeVec, Histogram, HistogramVec, Instruments, IntCounter,
     IntCounterVec,
 };
 use crate::mysql::budget::{Budget, Purpose};
 use crate::mysql::failure::{Failure, Phase, Reason};
+use crate::mysql::handshake::{Facts, PhaseTimes};
 
 crate::metrics! {
     /// Whether the last probe, a fresh connection, passed all phases (0 or 1). Source: the exporter's own probe.
@@ -73,13 +77,19 @@ const LAG_SECONDS: &[f64] = &[0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0];
 pub(super) enum Job {
     Probe,
     Collect,
+    Ladder,
+    Exercise,
 }
 
 impl Job {
+    const ALL: [Job; 4] = [Job::Probe, Job::Collect, Job::Ladder, Job::Exercise];
+
     fn label(self) -> &'static str {
         match self {
             Job::Probe => "probe",
             Job::Collect => "collect",
+            Job::Ladder => "ladder",
+            Job::Exercise => "exercise",
         }
     }
 }
@@ -115,18 +125,18 @@ impl Run {
 pub(super) struct TargetInstruments {
     all: Instruments,
     budget: Budget,
-    pub(super) success: Gauge,
+    success: Gauge,
     probes: IntCounterVec,
     failures: IntCounterVec,
-    pub(super) duration: Histogram,
-    pub(super) phase_duration: HistogramVec,
+    duration: Histogram,
+    phase_duration: HistogramVec,
     pub(super) phase_last: GaugeVec,
     pub(super) last_attempt: Gauge,
-    pub(super) last_success: Gauge,
+    last_success: Gauge,
     pub(super) next_attempt: Gauge,
-    pub(super) consecutive_failures: Gauge,
-    pub(super) info: GaugeVec,
-    pub(super) not_after: GaugeVec,
+    consecutive_failures: Gauge,
+    info: GaugeVec,
+    not_after: GaugeVec,
     pub(super) dns_addresses: GaugeVec,
     pub(super) dns_changes: IntCounter,
     features: GaugeVec,
@@ -139,6 +149,8 @@ pub(super) struct TargetInstruments {
     pub(super) lag: Histogram,
     dropped: IntCounterVec,
     restarts: IntCounterVec,
+    pub(super) losses: LossInstruments,
+    pub(super) idle: IdleInstruments,
 }
 
 impl TargetInstruments {
@@ -171,6 +183,8 @@ impl TargetInstruments {
             lag: all.histogram(&SCHEDULER_LAG),
             dropped: all.counters(&SERIES_DROPPED),
             restarts: all.counters(&TASK_RESTARTS),
+            losses: LossInstruments::new(&all),
+            idle: IdleInstruments::new(&all),
             all,
         };
         instruments.all.gauge(&PROBE_INTERVAL).set(every.as_secs_f64());
@@ -193,7 +207,7 @@ impl TargetInstruments {
                 self.failures.with_label_values(&[phase.label(), reason.label()]);
             }
         }
-        for job in [Job::Probe, Job::Collect] {
+        for job in Job::ALL {
             for run in Run::ALL {
                 self.runs.with_label_values(&[job.label(), run.label()]);
             }
@@ -202,6 +216,11 @@ impl TargetInstruments {
             self.dropped.with_label_values(&[reason]);
         }
         self.restarts.with_label_values(&["target"]);
+    }
+
+    /// For what a target has besides.
+    pub(super) fn all(&self) -> &Instruments {
+        &self.all
     }
 
     /// A collector that is switched on: its state gauges are there from the first scrape.
@@ -213,10 +232,46 @@ impl TargetInstruments {
 
     pub(super) fn probe_succeeded(&self) {
         self.probes.with_label_values(&["success"]).inc();
+        self.run(Job::Probe, Run::Ok);
+        self.got_in();
+    }
+
+    /// A fresh connection passed all phases, on schedule or not.
+    pub(super) fn got_in(&self) {
         self.success.set(1.0);
         self.consecutive_failures.set(0.0);
         self.last_success.set(unix_now());
-        self.run(Job::Probe, Run::Ok);
+    }
+
+    /// How long a probe took, and the phases that it passed.
+    pub(super) fn probe_took(&self, took: Duration, times: &PhaseTimes) {
+        self.duration.observe(took.as_secs_f64());
+        for (phase, took) in times.iter() {
+            self.phase_duration.with_label_values(&[phase.label()]).observe(took.as_secs_f64());
+        }
+    }
+
+    /// What a fresh connection that got in has negotiated, and what lies between.
+    pub(super) fn negotiated(&self, facts: &Facts, path: Known) {
+        let tls = facts.tls.as_ref();
+        let info = [
+            facts.server.flavor.label(),
+            &facts.server.version_text,
+            &facts.auth_plugin,
+            tls.map_or("", |tls| &tls.version),
+            tls.map_or("", |tls| &tls.cipher),
+            "main",
+            match path {
+                Known::Is(path) => path.label(),
+                Known::NotAsked | Known::NotTold => "",
+            },
+        ];
+        self.info.reset();
+        self.info.with_label_values(&info).set(1.0);
+        self.not_after.reset();
+        if let Some(not_after) = tls.and_then(|tls| tls.not_after) {
+            self.not_after.with_label_values::<&str>(&[]).set(unix(not_after));
+        }
     }
 
     pub(super) fn probe_failed(&self, failure: &Failure) {

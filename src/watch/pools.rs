@@ -6,16 +6,15 @@
 
 pub mod families;
 mod known;
+mod inbox;
+mod opener;
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::families::PoolInstruments;
-use super::standing::Standing;
 use crate::config::Tls;
 use crate::mysql::budget::Budget;
 use crate::mysql::failure::Failure;
@@ -23,7 +22,9 @@ use crate::mysql::handshake::Access;
 use crate::mysql::pool::{self, Checked, CloseReason, Gate, Lost, Observer, Pool, Sessions, Settings, Waited};
 use crate::mysql::signal::Signal;
 
-pub use known::{Known, Opener, Watched};
+pub use inbox::{Inbox, News};
+pub use known::{Known, Watched};
+pub use opener::Opener;
 
 /// A pool as an operator wants it.
 #[derive(Clone, Debug)]
@@ -56,58 +57,6 @@ pub struct Pools {
     instruments: PoolInstruments,
 }
 
-/// What happened to the kept connections of a target.
-#[derive(Debug)]
-pub enum News {
-    /// A connection was opened, and this is what it said.
-    Opened(Arc<Standing>),
-    /// One could not be opened.
-    Unopened(Failure),
-    Lost(Lost<Known>),
-    /// A connection was used and answered what it was asked at that time.
-    Answered {
-        pool: Arc<str>,
-        slot: u32,
-        asked: Instant,
-    },
-    /// A use of the pool ended otherwise.
-    Unanswered {
-        pool: Arc<str>,
-        failure: Failure,
-    },
-    /// A use was due while nobody could be asked.
-    Skipped,
-}
-
-/// News, in the order in which they came.
-#[derive(Debug, Default)]
-pub struct Inbox {
-    news: Mutex<VecDeque<News>>,
-    came: Notify,
-}
-
-impl Inbox {
-    pub fn tell(&self, news: News) {
-        self.news().push_back(news);
-        self.came.notify_one();
-    }
-
-    /// All that came since; waits while there is nothing. To stop waiting loses nothing.
-    pub async fn take(&self) -> VecDeque<News> {
-        loop {
-            let news = std::mem::take(&mut *self.news());
-            if !news.is_empty() {
-                return news;
-            }
-            self.came.notified().await;
-        }
-    }
-
-    fn news(&self) -> MutexGuard<'_, VecDeque<News>> {
-        self.news.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Pools {
     /// Empty pools, the first of which the collectors use.
     pub fn new(
@@ -128,7 +77,7 @@ impl Pools {
                 inbox: inbox.clone(),
                 instruments: instruments.clone(),
             });
-            let opener = Opener::new(sessions, plan.charset.clone());
+            let opener = Opener::new(sessions, plan.charset.clone(), gate.clone(), inbox.clone());
             (plan.clone(), Pool::new(opener, plan.settings.clone(), budget.clone(), witness))
         };
         Pools { pools: plans.iter().map(pool).collect(), gate, inbox, instruments }
@@ -218,6 +167,6 @@ impl Observer<Known> for Witness {
             // probe must get in.
             self.gate.close();
         }
-        self.inbox.tell(News::Lost(lost));
+        self.inbox.tell(News::Lost(Box::new(lost)));
     }
 }

@@ -5,10 +5,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::backoff::Spacing;
+use super::ladder;
+use super::pools::{Exercise, Plan};
+use super::recovery::Manner;
 use crate::collect::{self, COLLECTORS, Collector};
 use crate::config::{self, Config, Judges, Loaded, Mistakes};
 use crate::mysql::endpoint::Endpoint;
 use crate::mysql::handshake::{Access, SystemRoots, TlsPolicy};
+use crate::mysql::pool::Settings;
 
 /// One server to watch.
 #[derive(Debug)]
@@ -24,6 +29,13 @@ pub struct Target {
     pub connect_timeout: Duration,
     pub required: bool,
     pub connections: u32,
+    /// The pools; collectors use the first.
+    pub pools: Vec<Arc<Plan>>,
+    /// How the idle limit is searched; not at all if none.
+    pub ladder: Option<ladder::settings::Settings>,
+    pub manner: Manner,
+    /// How long the server may be away before losses are booked without knowing how it comes back.
+    pub give_up: Duration,
     pub collectors: Vec<&'static Collector>,
 }
 
@@ -61,6 +73,7 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
             }
         });
         let (Ok(endpoint), Ok(tls)) = (endpoint, tls) else { continue };
+        let is_counted = !endpoint.is_local();
         targets.push(Arc::new(Target {
             name: name.clone(),
             label: Some(name.clone()),
@@ -80,6 +93,26 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
             connect_timeout: target.connect_timeout,
             required: target.required,
             connections: target.connections,
+            pools: vec![Arc::new(Plan {
+                settings: Settings::default(),
+                charset: None,
+                read_timeout: target.timeout,
+                write_timeout: target.timeout,
+                exercise: Some(Exercise {
+                    statement: "SELECT 1".to_owned(),
+                    busy: Duration::from_secs(1),
+                    rests: vec![Duration::from_secs(30), Duration::from_secs(240)],
+                }),
+            })],
+            ladder: Some(ladder::settings::Settings::default()),
+            manner: Manner {
+                spacing: Spacing::default(),
+                circuit_interval: Duration::from_secs(300),
+                down_after: Duration::from_secs(60),
+                every: target.every,
+                is_counted,
+            },
+            give_up: Duration::from_secs(300),
             collectors: collectors.clone(),
         }));
     }

@@ -1,8 +1,16 @@
-//! The loop of one target: it owns the clock, the session and everything that is learned.
+//! The loop of one target: it owns the clock, and joins what is learned.
 //!
 //! Its jobs run side by side inside one task: a probe that waits for a greeting does not delay a collection, a slow
 //! collection does not delay a probe. Each job has one deadline; one that is due while the last has not ended is
 //! skipped and counted, never queued.
+//!
+//! ```text
+//! probing     a fresh login, by the schedule or to come back      at most one, in the probe's place
+//! waiting     one that is not greeted, and is not given up        while it waits nothing else is opened
+//! collecting  the collectors' round                               on the first pool
+//! exercising  every pool, as an application uses its own
+//! asking      about what was lost                                 in the evidence's place
+//! ```
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -10,35 +18,41 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
-use tracing::{debug, info, warn};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout};
+use tracing::info;
 
+use super::backoff::Trigger;
 use super::board::Slot;
-use super::circuit;
-use super::clock::{Pace, Rhythm, Ticks, lead};
-use super::collection::{self, Collected, Collection};
-use super::families::{Job, Run, TargetInstruments, unix, unix_now};
+use super::clock::Ticks;
+use super::collection::{self, Collection};
+use super::desk::{Judged, Scene};
+use super::evidence::{self, Answer};
+use super::exercise;
+use super::families::{Job, Run, TargetInstruments, unix_now};
+use super::loss::{self, Fresh, Source};
+use super::outage::Outage;
+use super::pools::{News, Pools};
 use super::probe::{self, Ended, Known, Probed};
-use super::snapshot::{CollectorResult, ProbeResult, Snapshot};
+use super::recovery::Change;
+use super::rounds::{Place, Rounds, SHOWN_FOR_INTERVALS};
+use super::shelf::{Shelf, Taken};
+use super::snapshot::{ProbeResult, Snapshot};
 use super::target::Target;
 use crate::mysql::budget::{Budget, Purpose};
 use crate::mysql::failure::{Failure, Phase, Reason};
 use crate::mysql::handshake::Facts;
-use crate::mysql::session::Session;
+use crate::mysql::path::Path;
+use crate::mysql::pool;
 
 /// How long a job that is under way may take to end when the daemon stops.
 const GRACE: Duration = Duration::from_secs(4);
 
-/// Copied values that are older than this many of their intervals are not shown.
-const SHOWN_FOR_INTERVALS: u32 = 2;
-
 /// How long a greeting is awaited while a session of ours gets answers. Each wait that is given up is an aborted
 /// connection at the server, so not every interval.
 const SILENT_BESIDE_AN_ANSWER: Duration = Duration::from_secs(60);
-
-/// How long no session is opened after the driver could not do what the probe had just done.
-const UNFIT_FOR: Duration = Duration::from_secs(300);
 
 type InFlight<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
 
@@ -49,16 +63,15 @@ pub(super) struct Seat {
     pub(super) slot: Arc<Slot>,
     pub(super) instruments: TargetInstruments,
     pub(super) budget: Budget,
-    /// This target's place among all, for spreading them over time.
-    pub(super) place: usize,
-    pub(super) of: usize,
+    pub(super) pools: Pools,
+    pub(super) shelf: Shelf,
+    pub(super) place: Place,
     pub(super) shutdown: watch::Receiver<bool>,
 }
 
 /// Watches one target until shutdown.
 pub(super) async fn run(seat: Seat) {
     let mut task = Task::new(seat);
-    task.publish();
     task.watch().await;
     task.end().await;
 }
@@ -68,96 +81,110 @@ struct Task {
     snapshot: Snapshot,
     scrapes: watch::Receiver<Option<Instant>>,
     ticks: Ticks,
+    seconds: Interval,
     first_probe: bool,
     probing: InFlight<Probed>,
+    wanted_by: WantedBy,
     waiting: InFlight<Ended>,
     waiting_since: Instant,
     collecting: InFlight<Collection>,
-    /// When the last collection began; none before the first.
-    collected: Option<Instant>,
-    collect_now: bool,
-    took: Duration,
-    rhythm: Rhythm,
-    session: Option<Session>,
-    /// What the last probe negotiated, as long as probes succeed: a session may be opened.
-    probed: Option<Facts>,
+    rounds: Rounds,
+    exercising: InFlight<()>,
+    asking: InFlight<Answer>,
+    /// Logins that others have given up.
+    unfinished: FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    books: Taken,
     addresses: Option<BTreeSet<IpAddr>>,
     path: Known,
-    outage: Option<Instant>,
-    /// The outage has not been told in the log yet: it may be a greeting that is only late.
-    untold: Option<Failure>,
-    /// Reasons that this outage had and that the log has told.
-    told: Vec<Reason>,
-    greets_late: bool,
-    /// Attempts in a row that the server counts against this host.
-    uncompleted: u32,
-    suspended_until: Option<Instant>,
-    /// A collection was due while a probe was finding out whether anybody gets in.
-    collection_owed: bool,
-    limit: Option<(f64, Instant)>,
-    /// Collectors whose failure the log has told.
-    told_collectors: Vec<&'static str>,
-    /// Until when no session is opened: the driver cannot do what the probe did, and would fail at the server again.
-    unfit_until: Option<Instant>,
+    outage: Outage,
+    /// There is something new to publish.
+    news: bool,
+}
+
+/// Who wanted the fresh login that is under way.
+#[derive(Clone, Copy, Debug, Default)]
+struct WantedBy {
+    /// The schedule: it counts as a probe.
+    schedule: bool,
+    /// The way back.
+    attempt: Option<Trigger>,
 }
 
 impl Task {
     fn new(seat: Seat) -> Task {
         let now = Instant::now();
         // Not all at once, yet soon: the first scrape wants something to read.
-        let first_within = Duration::from_millis(50 + 5 * seat.of as u64).min(seat.target.every);
+        let first_within = Duration::from_millis(50 + 5 * seat.place.of as u64).min(seat.target.every);
+        let mut seconds = interval(Duration::from_secs(1));
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let exercising = exercise::exercise(seat.pools.clone(), seat.shutdown.clone());
+        let books = seat.shelf.take();
         Task {
             snapshot: (*seat.slot.snapshot()).clone(),
             scrapes: seat.slot.scrapes(),
             ticks: Ticks::new(now + first_within.mul_f64(fastrand::f64()), seat.target.every),
+            seconds,
             first_probe: true,
             probing: None,
+            wanted_by: WantedBy::default(),
             waiting: None,
             waiting_since: now,
             collecting: None,
-            collected: None,
-            collect_now: false,
-            took: Duration::ZERO,
-            rhythm: Rhythm::default(),
-            session: None,
-            probed: None,
+            rounds: Rounds::new(seat.target.every, seat.place),
+            exercising: Some(Box::pin(exercising)),
+            asking: None,
+            unfinished: FuturesUnordered::new(),
+            books,
             addresses: None,
             path: Known::NotAsked,
-            outage: None,
-            untold: None,
-            told: Vec::new(),
-            greets_late: false,
-            uncompleted: 0,
-            suspended_until: None,
-            collection_owed: false,
-            limit: None,
-            told_collectors: Vec::new(),
-            unfit_until: None,
+            outage: Outage::default(),
+            news: true,
             seat,
         }
     }
 
     async fn watch(&mut self) {
         let mut shutdown = self.seat.shutdown.clone();
+        let inbox = self.seat.pools.inbox().clone();
         loop {
+            if std::mem::take(&mut self.news) {
+                self.publish();
+            }
             let probe_due = self.ticks.next();
-            let collect_due = self.collection_due();
+            let collect_due = if self.collecting.is_some() { None } else { self.rounds.due() };
+            let is_trying = self.probing.is_some() || self.waiting.is_some();
+            let attempt_due = if is_trying { None } else { self.books.recovery.attempt_due() };
+            let ask_due = if self.asking.is_some() { None } else { self.books.desk.due() };
+            let change_due = self.books.recovery.next_change();
             tokio::select! {
                 // A sender that is gone means the same: nobody is left to watch for.
                 _ = shutdown.wait_for(|stop| *stop) => return,
                 probed = ended(&mut self.probing) => self.probe_ended(probed),
                 waited = ended(&mut self.waiting) => self.wait_ended(waited),
                 collection = ended(&mut self.collecting) => self.collection_ended(collection),
+                () = ended(&mut self.exercising) => {}
+                answer = ended(&mut self.asking) => self.answered(answer),
+                Some(()) = self.unfinished.next() => {}
+                news = inbox.take() => news.into_iter().for_each(|news| self.heard(news)),
                 () = sleep_until(probe_due) => self.probe_due(),
+                () = until(attempt_due) => self.attempt_due(),
                 () = until(collect_due) => self.collect_due(collect_due),
+                () = until(ask_due) => self.ask_due(),
+                () = until(change_due) => {
+                    let change = self.books.recovery.tick(Instant::now());
+                    self.changed(change);
+                }
+                _ = self.seconds.tick() => self.second(),
                 Ok(()) = self.scrapes.changed() => {
                     if let Some(at) = *self.scrapes.borrow_and_update() {
-                        self.rhythm.arrived(at);
+                        self.rounds.scraped(at);
                     }
                 }
             }
         }
     }
+
+    // ---- fresh logins ----
 
     fn probe_due(&mut self) {
         let now = Instant::now();
@@ -167,85 +194,98 @@ impl Task {
             self.first_probe = false;
             self.ticks.scatter(now, fastrand::f64());
         }
-        let next = self.suspended_until.map_or(self.ticks.next(), |until| until.max(self.ticks.next()));
-        self.seat.instruments.next_attempt.set(unix_now() + next.duration_since(now).as_secs_f64());
-        if self.suspended_until.is_some_and(|until| now < until) {
-            self.seat.instruments.probe_suspended();
-            self.publish();
-            return;
-        }
+        self.news = true;
         if self.waiting.is_some() {
             // Still no greeting: this probe fails as the one that waits did.
             self.seat.instruments.last_attempt.set(unix_now());
-            self.tell_outage();
-            self.failed(probe::no_greeting(self.waiting_since.elapsed()), Vec::new());
-            return;
-        }
-        let place = if self.probing.is_none() { self.seat.budget.take(Purpose::Probe) } else { None };
-        let Some(place) = place else {
+            self.outage.tell(&self.seat.target.name);
+            self.fails(probe::no_greeting(self.waiting_since.elapsed()), Vec::new(), true);
+        } else if self.probing.is_some() && !self.wanted_by.schedule {
+            // The attempt that is under way is as good as another.
+            self.wanted_by.schedule = true;
+            self.seat.instruments.last_attempt.set(unix_now());
+        } else if self.probing.is_some() {
             self.seat.instruments.probe_skipped();
-            self.publish();
+        } else if self.books.recovery.let_through(now) {
+            self.try_login(WantedBy { schedule: true, attempt: None });
+        } else {
+            self.seat.instruments.probe_suspended();
+        }
+        let suspended = self.books.recovery.suspended_until(now);
+        let next = suspended.map_or(self.ticks.next(), |until| until.max(self.ticks.next()));
+        self.seat.instruments.next_attempt.set(unix_now() + next.duration_since(now).as_secs_f64());
+    }
+
+    fn attempt_due(&mut self) {
+        let now = Instant::now();
+        let Some(trigger) = self.books.recovery.take_attempt() else { return };
+        self.news = true;
+        if !self.books.recovery.let_through(now) {
+            return self.books.recovery.plan(now);
+        }
+        let change = self.books.recovery.attempt_started(now);
+        self.changed(change);
+        self.try_login(WantedBy { schedule: false, attempt: Some(trigger) });
+    }
+
+    fn try_login(&mut self, wanted_by: WantedBy) {
+        let Some(place) = self.seat.budget.take(Purpose::Probe) else {
+            // The place is this job's own, and is free unless the last one is just leaving.
+            if wanted_by.schedule {
+                self.seat.instruments.probe_skipped();
+            }
             return;
         };
-        self.seat.instruments.last_attempt.set(unix_now());
+        if wanted_by.schedule {
+            self.seat.instruments.last_attempt.set(unix_now());
+        }
         let target = self.seat.target.clone();
         let path = self.path;
+        self.wanted_by = wanted_by;
         self.probing = Some(Box::pin(async move { probe::probe(&target, place, path).await }));
-        self.publish();
     }
 
     fn probe_ended(&mut self, probed: Probed) {
+        self.news = true;
         match probed {
             Probed::Ended(ended) => {
-                self.seat.instruments.duration.observe(ended.took.as_secs_f64());
-                for (phase, took) in ended.times.iter() {
-                    self.seat
-                        .instruments
-                        .phase_duration
-                        .with_label_values(&[phase.label()])
-                        .observe(took.as_secs_f64());
+                if self.wanted_by.schedule {
+                    self.seat.instruments.probe_took(ended.took, &ended.times);
                 }
-                self.take_in(*ended);
+                self.take_in(*ended, Fresh::Good);
             }
             Probed::Silent(silent) => {
                 self.waiting_since = Instant::now() - silent.waited();
                 let target = self.seat.target.clone();
                 let failure = probe::no_greeting(silent.waited());
                 self.waiting = Some(Box::pin(async move { silent.wait(&target).await }));
-                // It may only be late, at every probe: a line in the log waits until that is known.
-                self.outage.get_or_insert_with(|| {
-                    self.untold = Some(failure.clone());
-                    Instant::now()
-                });
-                self.failed(failure, Vec::new());
+                self.outage.not_greeted(&failure);
+                self.not_in(&failure);
+                self.fails(failure, Vec::new(), self.wanted_by.schedule);
             }
         }
     }
 
     /// The server woke, or the wait is over. A success counts at once; a failure was counted when its probes were due.
     fn wait_ended(&mut self, ended: Ended) {
+        self.news = true;
         match &ended.outcome {
             Ok(_) => {
-                if self.untold.take().is_some() {
-                    self.outage = None;
-                    if !std::mem::replace(&mut self.greets_late, true) {
-                        warn!(target = %self.seat.target.name, seconds = format_args!("{:.1}", ended.took.as_secs_f64()),
-                            "the server greets after the deadline; often it is slow to resolve the name of this host \
-                             (`skip_name_resolve`)");
-                    }
-                }
-                self.take_in(ended);
+                self.outage.greeted(&self.seat.target.name, &ended);
+                self.wanted_by.schedule = true;
+                self.take_in(ended, Fresh::LateGreeting);
             }
             Err(failure) => {
-                self.tell_outage();
-                debug!(target = %self.seat.target.name, reason = failure.reason.label(), "gave up waiting for a greeting");
+                self.outage.gave_up(&self.seat.target.name, failure);
                 self.snapshot.probe = Some(result(Some(failure.clone()), Vec::new(), None));
-                self.publish();
+                let failure = failure.clone();
+                self.not_in(&failure);
             }
         }
     }
 
-    fn take_in(&mut self, ended: Ended) {
+    /// `fresh` is what a login that got in was.
+    fn take_in(&mut self, ended: Ended, fresh: Fresh) {
         let phases: Vec<_> = ended.times.iter().collect();
         for (phase, took) in &phases {
             self.seat.instruments.phase_last.with_label_values(&[phase.label()]).set(took.as_secs_f64());
@@ -257,48 +297,30 @@ impl Task {
             self.path = path;
         }
         match ended.outcome {
-            Ok(facts) => self.succeeded(facts, phases),
-            Err(failure) => self.failed(failure, phases),
+            Ok(facts) => self.succeeds(facts, phases, fresh),
+            Err(failure) => {
+                self.not_in(&failure);
+                self.fails(failure, phases, self.wanted_by.schedule);
+            }
         }
     }
 
-    fn succeeded(&mut self, facts: Facts, phases: Vec<(Phase, Duration)>) {
+    fn succeeds(&mut self, facts: Facts, phases: Vec<(Phase, Duration)>, fresh: Fresh) {
+        let now = Instant::now();
+        let WantedBy { schedule, attempt } = self.wanted_by;
         let instruments = &self.seat.instruments;
-        instruments.probe_succeeded();
-        self.uncompleted = 0;
-        self.suspended_until = None;
-        instruments.info.reset();
-        let tls = facts.tls.as_ref();
-        let info = [
-            facts.server.flavor.label(),
-            &facts.server.version_text,
-            &facts.auth_plugin,
-            tls.map_or("", |tls| &tls.version),
-            tls.map_or("", |tls| &tls.cipher),
-            "main",
-            match self.path {
-                Known::Is(path) => path.label(),
-                Known::NotAsked | Known::NotTold => "",
-            },
-        ];
-        instruments.info.with_label_values(&info).set(1.0);
-        instruments.not_after.reset();
-        if let Some(not_after) = tls.and_then(|tls| tls.not_after) {
-            instruments.not_after.with_label_values::<&str>(&[]).set(unix(not_after));
+        if schedule {
+            instruments.probe_succeeded();
+        } else {
+            instruments.got_in();
         }
-        self.answered(Instant::now());
-        if let Some(since) = self.outage.take() {
-            self.untold = None;
-            self.told.clear();
+        instruments.negotiated(&facts, self.path);
+        self.answers(now);
+        if self.outage.ended(&self.seat.target.name, self.snapshot.consecutive_failures) {
             // What lies between may have changed meanwhile; asked again at the next probe.
             self.path = Known::NotAsked;
-            let down = since.elapsed().as_secs_f64();
-            let failures = self.snapshot.consecutive_failures;
-            let last = self.snapshot.probe.as_ref().and_then(|probe| probe.failure.as_ref());
-            let (phase, reason) = (last.map(|last| last.phase.label()), last.map(|last| last.reason.label()));
-            info!(target = %self.seat.target.name, down_seconds = format_args!("{down:.1}"), failures, phase, reason,
-                errno = last.and_then(|last| last.errno), "probe succeeds again");
         }
+        let tls = facts.tls.as_ref();
         if self.snapshot.last_success.is_none() {
             info!(target = %self.seat.target.name, server = %facts.server, plugin = facts.auth_plugin,
                 tls = tls.map_or("none", |tls| &tls.version), "connected");
@@ -307,55 +329,37 @@ impl Task {
         self.snapshot.last_success = Some(SystemTime::now());
         self.snapshot.consecutive_failures = 0;
         self.snapshot.server = Some(facts.server.clone());
-        // Without values there is nothing to show: as soon as somebody gets in, they are fetched.
-        if self.probed.as_ref().is_some_and(|before| before.auth_plugin != facts.auth_plugin) {
-            self.unfit_until = None;
-        }
-        let is_fit = self.unfit_until.is_none_or(|until| Instant::now() >= until);
-        self.collect_now |= self.session.is_none() && self.collecting.is_none() && is_fit;
-        self.probed = Some(facts);
-        self.publish();
+        self.books.desk.history().attempted(now, fresh);
+        self.books.desk.can_be_asked(now);
+        self.seat.pools.gate().open(facts);
+        self.rounds.can_be_had();
+        let change = self.books.recovery.good(attempt, now);
+        self.changed(change);
     }
 
-    fn failed(&mut self, failure: Failure, phases: Vec<(Phase, Duration)>) {
-        self.seat.instruments.probe_failed(&failure);
-        self.probed = None;
-        self.hold_off(&failure);
-        if self.outage.is_none() {
-            self.outage = Some(Instant::now());
-            self.untold = Some(failure.clone());
-            self.tell_outage();
-        } else if self.untold.is_none() && !self.told.contains(&failure.reason) {
-            // The cause has changed. Once a reason and outage: a server that flaps between two fills no log.
-            self.untold = Some(failure.clone());
-            self.tell_outage();
+    /// A fresh login has failed: nothing is opened until one gets in, and the next is planned.
+    fn not_in(&mut self, failure: &Failure) {
+        let now = Instant::now();
+        let attempt = self.wanted_by.attempt;
+        self.seat.pools.gate().close();
+        self.books.desk.history().attempted(now, Fresh::from(failure));
+        let change = self.books.recovery.bad(failure, attempt, now);
+        self.changed(change);
+        self.books.recovery.plan(now);
+    }
+
+    /// A probe has failed, for whoever counts them.
+    fn fails(&mut self, failure: Failure, phases: Vec<(Phase, Duration)>, schedule: bool) {
+        if schedule {
+            self.seat.instruments.probe_failed(&failure);
+            self.snapshot.consecutive_failures += 1;
+        }
+        if self.waiting.is_none() {
+            self.outage.failed(&self.seat.target.name, &failure);
         }
         self.snapshot.probe = Some(result(Some(failure), phases, None));
-        self.snapshot.consecutive_failures += 1;
-        if std::mem::take(&mut self.collection_owed) {
-            self.not_collected();
-        }
-        self.publish();
-    }
-
-    /// The server counts every handshake that is not completed, and blocks this host for everyone at
-    /// `max_connect_errors` (100 by default) in a row. What cannot be completed is tried ever more rarely.
-    fn hold_off(&mut self, failure: &Failure) {
-        self.uncompleted = if circuit::is_held_against_us(failure) { self.uncompleted + 1 } else { 0 };
-        let every = self.seat.target.every;
-        let is_counted = !self.seat.target.access.endpoint.is_local();
-        let hold_off = circuit::hold_off(every, self.uncompleted).filter(|_| is_counted);
-        self.suspended_until = hold_off.map(|pause| Instant::now() + pause);
-    }
-
-    /// One line when a target goes down.
-    fn tell_outage(&mut self) {
-        if let Some(failure) = self.untold.take() {
-            self.told.push(failure.reason);
-            let (phase, reason) = (failure.phase.label(), failure.reason.label());
-            let name = &self.seat.target.name;
-            warn!(target = %name, phase, reason, errno = failure.errno, detail = failure.detail,
-                hint = failure.hint.as_deref(), "probe failed");
+        if self.rounds.take_owed() {
+            self.nobody_to_ask();
         }
     }
 
@@ -370,22 +374,7 @@ impl Task {
         self.addresses = Some(addresses);
     }
 
-    fn pace(&self) -> Pace {
-        let every = self.seat.target.every;
-        Pace { every, lead: lead(self.took, every, self.seat.place, self.seat.of) }
-    }
-
-    /// When to collect next; never while a collection is under way or nobody ever got in.
-    fn collection_due(&self) -> Option<Instant> {
-        if self.collecting.is_some() {
-            return None;
-        }
-        match self.collected {
-            _ if self.collect_now => Some(Instant::now()),
-            None => None,
-            Some(last) => Some(self.pace().next_collection(&self.rhythm, last)),
-        }
-    }
+    // ---- rounds ----
 
     fn collect_due(&mut self, due: Option<Instant>) {
         let now = Instant::now();
@@ -393,181 +382,203 @@ impl Task {
             let lag = now.saturating_duration_since(due);
             self.seat.instruments.lag.observe(lag.as_secs_f64());
         }
-        self.collect_now = false;
-        let pace = self.pace();
-        pace.started(&mut self.rhythm, now);
-        self.collected = Some(now);
-        let session = self.session.take();
-        if session.is_none() && self.probing.is_some() {
-            // A session is opened only where a probe has just got in, and one is finding out: its success collects.
-            self.collection_owed = true;
-            return;
+        self.rounds.begin(now);
+        let pool = self.seat.pools.first();
+        let can_be_had = self.seat.pools.gate().is_open() || pool.holds(0);
+        if !can_be_had && self.probing.is_some() {
+            // A connection is opened only where a probe has just got in, and one is finding out: its success collects.
+            return self.rounds.owe();
         }
-        if session.is_none() && (self.probed.is_none() || self.unfit_until.is_some_and(|until| now < until)) {
-            self.not_collected();
-            return;
+        if !can_be_had {
+            return self.nobody_to_ask();
         }
-        self.collection_owed = false;
-        let target = self.seat.target.clone();
-        let (probed, budget) = (self.probed.clone(), self.seat.budget.clone());
-        self.collecting = Some(Box::pin(collection::collect(target, session, probed, budget)));
+        let collecting = collection::collect(self.seat.target.clone(), pool.clone());
+        self.collecting = Some(Box::pin(collecting));
     }
 
-    /// A round in which there was nobody to ask.
-    fn not_collected(&mut self) {
-        let failure = Failure::new(Phase::Auth, Reason::Other, "the last probe did not get in");
-        let failed =
-            |collector: &&'static _| (*collector, Collected::Failed { failure: failure.clone(), took: Duration::ZERO });
-        let results = self.seat.target.collectors.iter().map(failed).collect();
-        self.collection_ended(Collection::without_session(results));
+    fn nobody_to_ask(&mut self) {
+        self.collection_ended(Rounds::nobody(&self.seat.target));
     }
 
     fn collection_ended(&mut self, collection: Collection) {
-        let every = self.seat.target.every;
-        let instruments = &self.seat.instruments;
-        self.session = collection.session;
-        if let Some(opened_in) = collection.opened_in {
-            instruments.collector_duration.with_label_values(&["connection"]).set(opened_in.as_secs_f64());
-            instruments.feature("session", None);
+        self.news = true;
+        let Seat { target, slot, instruments, .. } = &self.seat;
+        let seen = collection.seen;
+        let is_away = self.outage.is_on();
+        let answered = self.rounds.ended(collection, target, slot, instruments, &mut self.snapshot, is_away);
+        let Some(at) = answered else { return };
+        if let Some(com_kill) = seen.com_kill {
+            self.books.desk.history().kills_collected(at, com_kill);
         }
-        if let Some(failure) = &collection.unopened {
-            if failure.reason == Reason::AuthPlugin {
-                instruments.feature("session", Some("auth_plugin"));
-            }
-            let driver_cannot = matches!(
-                failure.reason,
-                Reason::AuthPlugin
-                    | Reason::TlsExpired
-                    | Reason::TlsUnknownCa
-                    | Reason::TlsWrongName
-                    | Reason::TlsOther
-            );
-            if driver_cannot {
-                self.unfit_until = Some(Instant::now() + UNFIT_FOR);
-            }
+        if let (Some(wait), Some(interactive)) = (seen.wait_timeout, seen.interactive_timeout) {
+            self.seat.instruments.idle.configured(wait, interactive);
         }
-        if let Some(began) = self.collected {
-            let took = began.elapsed();
-            let is_usual = collection.opened_in.is_none()
-                && !collection.results.iter().any(|(_, collected)| matches!(collected, Collected::Failed { .. }));
-            if is_usual {
-                // Rises at once, falls slowly: being late for a scrape costs more than being early.
-                self.took = took.max(self.took * 7 / 8);
-            }
-            for _ in 0..(took.as_nanos() / every.as_nanos()) {
-                instruments.run(Job::Collect, Run::Skipped);
-            }
-        }
-        let silent = |(_, collected): &(_, Collected)| match collected {
-            Collected::Failed { failure, .. } => failure.reason == Reason::Timeout,
-            _ => false,
-        };
-        if self.session.is_none() && collection.results.iter().any(silent) {
-            // The server may be frozen: a connection that it does not greet would be an aborted one. First a probe
-            // must get in again.
-            self.probed = None;
-        }
-        let mut run = Run::Ok;
-        let mut answered = None;
-        let mut results = Vec::with_capacity(collection.results.len());
-        for (collector, collected) in collection.results {
-            let label = format!("collect.{}", collector.name);
-            let before = self.snapshot.collectors.iter().find(|known| known.name == collector.name);
-            let mut seen = CollectorResult {
-                name: collector.name,
-                last_success: before.and_then(|before| before.last_success),
-                error: None,
-            };
-            match collected {
-                Collected::Values { block, asked_at, asked, took } => {
-                    instruments.dropped(block.dropped);
-                    instruments.collected(&label, took, asked_at);
-                    instruments.feature(&label, None);
-                    self.seat.slot.copied(collector.name, block, asked + every * SHOWN_FOR_INTERVALS);
-                    seen.last_success = Some(asked_at);
-                    answered = answered.max(Some(asked + took));
-                }
-                Collected::Skipped { why } => {
-                    instruments.collected(&label, Duration::ZERO, SystemTime::now());
-                    instruments.feature(&label, Some(why.label()));
-                }
-                Collected::Failed { failure, took } => {
-                    run = Run::of(&failure);
-                    instruments.not_collected(&label, took);
-                    if matches!(failure.errno, Some(1044 | 1045 | 1142 | 1143 | 1227)) && failure.phase == Phase::Query
-                    {
-                        instruments.feature(&label, Some("grant"));
-                    }
-                    // While nobody gets in, the probe's line in the log says why.
-                    if self.outage.is_none() && !self.told_collectors.contains(&collector.name) {
-                        self.told_collectors.push(collector.name);
-                        warn!(target = %self.seat.target.name, collector = collector.name,
-                            reason = failure.reason.label(), detail = failure.detail, "collector failed");
-                    }
-                    seen.error = Some(failure.to_string());
-                }
-            }
-            if seen.error.is_none() && self.told_collectors.contains(&collector.name) {
-                self.told_collectors.retain(|told| *told != collector.name);
-                info!(target = %self.seat.target.name, collector = collector.name, "collector succeeds again");
-            }
-            results.push(seen);
-        }
-        instruments.run(Job::Collect, run);
-        self.snapshot.connections = None;
-        if let Some(at) = answered {
-            let mut headroom = collection.headroom;
-            // The limit hardly ever changes: one round without it does not take the ratio away.
-            match headroom.limit {
-                Some(limit) => self.limit = Some((limit, at + every * SHOWN_FOR_INTERVALS)),
-                None => headroom.limit = self.limit.filter(|(_, until)| at < *until).map(|(limit, _)| limit),
-            }
-            self.snapshot.connections = headroom.connections();
-            let block = headroom.block(self.seat.target.label.as_deref());
-            self.seat.slot.copied_by_us("headroom", block, at + every * SHOWN_FOR_INTERVALS);
-            self.answered(at);
-            if at > self.waiting_since + SILENT_BESIDE_AN_ANSWER {
-                // The server is awake, so this one connection is what is stuck: what lies between lost it, or it waits
-                // for nothing. The next probe tries anew.
-                self.waiting = None;
-            }
-        }
-        self.snapshot.collectors = results;
-        self.publish();
+        self.answers(at);
+        self.awake(at);
     }
 
-    fn answered(&self, at: Instant) {
+    /// Some connection has answered at that time.
+    fn answers(&self, at: Instant) {
         self.seat.slot.answered(at + self.seat.target.every * SHOWN_FOR_INTERVALS);
     }
 
-    fn publish(&self) {
+    fn awake(&mut self, at: Instant) {
+        if self.waiting.is_some() && at > self.waiting_since + SILENT_BESIDE_AN_ANSWER {
+            // The server is awake, so this one connection is what is stuck: what lies between lost it, or it waits
+            // for nothing. The next probe tries anew.
+            self.waiting = None;
+            self.books.recovery.plan(Instant::now());
+        }
+    }
+
+    // ---- kept connections ----
+
+    fn heard(&mut self, news: News) {
+        let now = Instant::now();
+        match news {
+            News::Answered { asked, .. } => {
+                self.seat.instruments.run(Job::Exercise, Run::Ok);
+                self.answers(now);
+                self.awake(asked);
+                let change = self.books.recovery.kept(now);
+                self.changed(change);
+            }
+            News::Unanswered { failure, .. } if failure == pool::closed() => {
+                self.seat.instruments.run(Job::Exercise, Run::Skipped);
+            }
+            News::Unanswered { failure, .. } => self.seat.instruments.run(Job::Exercise, Run::of(&failure)),
+            News::Unfinished(login) => self.unfinished.push(Box::pin(login.finish())),
+            News::Skipped => self.seat.instruments.run(Job::Exercise, Run::Skipped),
+            News::Opened(standing) => {
+                self.news = true;
+                self.seat.instruments.feature("session", None);
+                self.answers(now);
+                self.books.desk.history().attempted(now, Fresh::Good);
+                self.books.desk.history().stood(&standing);
+                if let Some(most) = standing.max_connect_errors {
+                    self.books.recovery.limit_told(most);
+                }
+                let change = self.books.recovery.opened(now);
+                self.changed(change);
+            }
+            News::Unopened(failure) => {
+                self.news = true;
+                if failure.reason == Reason::AuthPlugin {
+                    self.seat.instruments.feature("session", Some("auth_plugin"));
+                }
+                self.books.desk.history().attempted(now, Fresh::from(&failure));
+                let change = self.books.recovery.unopened(&failure, now);
+                self.changed(change);
+                self.books.recovery.plan(now);
+            }
+            News::Lost(lost) => {
+                self.news = true;
+                self.seat.instruments.losses.seen(Source::Pool, lost.signal, lost.rested());
+                let change = self.books.recovery.lost(now);
+                self.changed(change);
+                if !self.seat.pools.gate().is_open() {
+                    self.books.recovery.plan(now);
+                }
+                let scene = self.scene(lost.last_answer_at, lost.noticed_at);
+                let judged = self.books.desk.lost(*lost, &scene, now);
+                self.judged(judged);
+            }
+        }
+    }
+
+    // ---- losses ----
+
+    fn ask_due(&mut self) {
+        let now = Instant::now();
+        let facts = self.seat.pools.gate().facts().filter(|_| self.waiting.is_none());
+        let place = facts.as_ref().and_then(|_| self.seat.budget.take(Purpose::Evidence));
+        let (Some(facts), Some(place)) = (facts, place) else {
+            let scene = self.scene(now, now);
+            let judged = self.books.desk.unanswered(&scene, now);
+            return self.judged(judged);
+        };
+        let question = self.books.desk.question();
+        let target = self.seat.target.clone();
+        self.asking = Some(Box::pin(async move { evidence::ask(&target, &facts, question, place).await }));
+    }
+
+    fn answered(&mut self, answer: Answer) {
+        let now = Instant::now();
+        if let Some(failure) = &answer.failure {
+            self.seat.pools.gate().close();
+            let change = self.books.recovery.bad(failure, None, now);
+            self.changed(change);
+            self.books.recovery.plan(now);
+        }
+        let scene = self.scene(now, now);
+        let judged = self.books.desk.answered(&answer, &scene, now);
+        self.judged(judged);
+    }
+
+    fn judged(&mut self, judged: Judged) {
+        for booked in judged.booked {
+            self.news = true;
+            let ago = booked.held.note.noticed_at.elapsed().as_secs_f64();
+            let instruments = &self.seat.instruments;
+            instruments.losses.booked(booked.held.source, booked.cause, booked.held.count, unix_now() - ago);
+            super::told::lost(&self.seat.target.name, &booked);
+        }
+    }
+
+    /// What is known of the target when a loss is judged that came about in this time.
+    fn scene(&self, _from: Instant, _to: Instant) -> Scene {
+        Scene {
+            path: match self.path {
+                Known::Is(Path::Direct) => loss::Path::Direct,
+                Known::Is(Path::Proxied) => loss::Path::Proxied,
+                Known::NotAsked | Known::NotTold => loss::Path::Unknown,
+            },
+            ladder: loss::Ladder::default(),
+            give_up: self.seat.target.give_up,
+            deadline: self.seat.target.pools.first().map_or(self.seat.target.timeout, |plan| plan.read_timeout),
+            lateness: Duration::ZERO,
+        }
+    }
+
+    fn second(&mut self) {
+        let now = Instant::now();
+        if !self.books.desk.is_empty() {
+            let scene = self.scene(now, now);
+            let judged = self.books.desk.tick(&scene, now);
+            self.judged(judged);
+        }
+    }
+
+    fn changed(&mut self, change: Change) {
+        if change != Change::default() {
+            self.news = true;
+            super::told::changed(&self.seat.target.name, &change);
+        }
+    }
+
+    fn publish(&mut self) {
+        self.seat.pools.show();
+        self.books.recovery.show(Instant::now());
         let block = self.seat.instruments.block(self.seat.target.label.as_deref());
         self.seat.slot.publish(block, self.snapshot.clone());
     }
 
     /// Leaves every connection with COM_QUIT, as far as the server still listens.
     async fn end(&mut self) {
-        let probing = self.probing.take();
-        let collecting = self.collecting.take();
+        let deadline = Instant::now() + GRACE;
         // A greeting that did not come until now is given up: the wait has no end that could be awaited.
         self.waiting = None;
-        let kept = self.session.take();
-        let probe_ends = async {
-            if let Some(probing) = probing {
-                // What has not ended by then is cut off; the server is not answering.
-                let _ = timeout(GRACE, probing).await;
-            }
-        };
-        let session_ends = async {
-            let session = match (kept, collecting) {
-                (None, Some(collecting)) => timeout(GRACE, collecting).await.ok().and_then(|round| round.session),
-                (kept, _) => kept,
-            };
-            if let Some(session) = session {
-                session.close().await;
-            }
-        };
-        tokio::join!(probe_ends, session_ends);
+        // What has not ended by then is cut off; the server is not answering.
+        let (probing, collecting) = (self.probing.take(), self.collecting.take());
+        let (exercising, asking) = (self.exercising.take(), self.asking.take());
+        tokio::join!(finish(probing), finish(collecting), finish(exercising), finish(asking));
+        self.seat.pools.shutdown(deadline).await;
+    }
+}
+
+async fn finish<T>(job: InFlight<T>) {
+    if let Some(under_way) = job {
+        let _ = timeout(GRACE, under_way).await;
     }
 }
 

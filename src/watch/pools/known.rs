@@ -6,9 +6,8 @@ use tokio::time::Instant;
 
 use super::super::loss::Transaction;
 use super::super::standing::Standing;
-use crate::mysql::budget::Place;
 use crate::mysql::failure::Failure;
-use crate::mysql::pool::{Connection, Connector, Sessions};
+use crate::mysql::pool::Connection;
 use crate::mysql::server::Server;
 use crate::mysql::session::Session;
 use crate::mysql::signal;
@@ -34,6 +33,10 @@ pub struct Known {
 }
 
 impl Watched {
+    pub(super) fn new(session: Session, standing: Standing) -> Watched {
+        Watched { session, standing: Arc::new(standing), transaction: Transaction::None }
+    }
+
     /// Whether its user left a transaction open: it may rest for less time then.
     pub fn rests_in(&mut self, transaction: Transaction) {
         self.transaction = transaction;
@@ -41,51 +44,6 @@ impl Watched {
 
     pub fn standing(&self) -> &Arc<Standing> {
         &self.standing
-    }
-}
-
-/// Opens sessions that know where they stand.
-#[derive(Debug)]
-pub struct Opener {
-    sessions: Sessions,
-    charset: Option<String>,
-}
-
-impl Opener {
-    pub fn new(sessions: Sessions, charset: Option<String>) -> Opener {
-        Opener { sessions, charset }
-    }
-}
-
-impl Connector for Opener {
-    type Connection = Watched;
-
-    async fn open(&self, place: Place, deadline: Instant) -> Result<Watched, Failure> {
-        let mut session = self.sessions.open(place, deadline).await?;
-        match prepare(&mut session, self.charset.as_deref(), deadline).await {
-            Ok(standing) => Ok(Watched { session, standing: Arc::new(standing), transaction: Transaction::None }),
-            Err(failure) => {
-                session.close().await;
-                Err(failure)
-            }
-        }
-    }
-}
-
-async fn prepare(session: &mut Session, charset: Option<&str>, deadline: Instant) -> Result<Standing, Failure> {
-    if let Some(charset) = charset {
-        // A name that the configuration has checked: letters, digits and `_`.
-        session.query(&format!("SET NAMES {charset}"), deadline).await.map_err(|failure| match failure.errno {
-            Some(_) => failure.with_hint("the server does not know this `charset` of the pool"),
-            None => failure,
-        })?;
-    }
-    match Standing::ask(session, deadline).await {
-        // Something between that knows only some statements: the session serves, and says less when it is lost.
-        Err(refused) if refused.errno.is_some() && session.standing() == signal::Standing::InStep => {
-            Ok(Standing::silent())
-        }
-        answer => answer,
     }
 }
 

@@ -1,0 +1,196 @@
+//! The rounds of collecting: when one is due, and what is made of it.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::board::Slot;
+use super::clock::{Pace, Rhythm, lead};
+use super::collection::{Collected, Collection};
+use super::families::{Job, Run, TargetInstruments};
+use super::snapshot::{CollectorResult, Snapshot};
+use super::target::Target;
+use crate::mysql::failure::{Failure, Phase};
+use crate::mysql::pool;
+
+/// Copied values that are older than this many of their intervals are not shown.
+pub(super) const SHOWN_FOR_INTERVALS: u32 = 2;
+
+/// A target's place among all, for spreading them over time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) place: usize,
+    pub(super) of: usize,
+}
+
+/// The rounds of one target.
+#[derive(Debug)]
+pub(super) struct Rounds {
+    every: Duration,
+    place: Place,
+    rhythm: Rhythm,
+    /// When the last round began; none before the first.
+    began: Option<Instant>,
+    now: bool,
+    /// A round was due while a probe was finding out whether anybody gets in.
+    owed: bool,
+    took: Duration,
+    /// The server answered in the last round.
+    had_answers: bool,
+    limit: Option<(f64, Instant)>,
+    /// Collectors whose failure the log has told.
+    told: Vec<&'static str>,
+}
+
+impl Rounds {
+    pub(super) fn new(every: Duration, place: Place) -> Rounds {
+        Rounds {
+            every,
+            place,
+            rhythm: Rhythm::default(),
+            began: None,
+            now: false,
+            owed: false,
+            took: Duration::ZERO,
+            had_answers: false,
+            limit: None,
+            told: Vec::new(),
+        }
+    }
+
+    /// A scrape came.
+    pub(super) fn scraped(&mut self, at: Instant) {
+        self.rhythm.arrived(at);
+    }
+
+    /// Somebody gets in. Where the last round had nobody to ask there is nothing to show: it is made up for.
+    pub(super) fn can_be_had(&mut self) {
+        self.now |= !self.had_answers;
+    }
+
+    pub(super) fn owe(&mut self) {
+        self.owed = true;
+    }
+
+    pub(super) fn take_owed(&mut self) -> bool {
+        std::mem::take(&mut self.owed)
+    }
+
+    /// When the next round is due; never while nobody ever got in.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match self.began {
+            _ if self.now => Some(Instant::now()),
+            None => None,
+            Some(last) => Some(self.pace().next_collection(&self.rhythm, last)),
+        }
+    }
+
+    /// A round begins, or would have.
+    pub(super) fn begin(&mut self, now: Instant) {
+        (self.now, self.owed) = (false, false);
+        let pace = self.pace();
+        pace.started(&mut self.rhythm, now);
+        self.began = Some(now);
+    }
+
+    fn pace(&self) -> Pace {
+        Pace { every: self.every, lead: lead(self.took, self.every, self.place.place, self.place.of) }
+    }
+
+    /// What a round is in which there was nobody to ask.
+    pub(super) fn nobody(target: &Target) -> Collection {
+        let failed =
+            |collector: &&'static _| (*collector, Collected::Failed { failure: pool::closed(), took: Duration::ZERO });
+        Collection::of(target.collectors.iter().map(failed).collect())
+    }
+
+    /// Takes in a round. Says when the server last answered in it, if it did.
+    pub(super) fn ended(
+        &mut self,
+        mut collection: Collection,
+        target: &Target,
+        slot: &Slot,
+        instruments: &TargetInstruments,
+        snapshot: &mut Snapshot,
+        is_away: bool,
+    ) -> Option<Instant> {
+        if let Some(connected_in) = collection.connected_in {
+            instruments.collector_duration.with_label_values(&["connection"]).set(connected_in.as_secs_f64());
+        }
+        self.overran(&collection, instruments);
+        let shown_for = self.every * SHOWN_FOR_INTERVALS;
+        let (mut run, mut answered) = (Run::Ok, None);
+        let mut results = Vec::with_capacity(collection.results.len());
+        for (collector, collected) in std::mem::take(&mut collection.results) {
+            let label = format!("collect.{}", collector.name);
+            let before = snapshot.collectors.iter().find(|known| known.name == collector.name);
+            let last_success = before.and_then(|before| before.last_success);
+            let mut seen = CollectorResult { name: collector.name, last_success, error: None };
+            match collected {
+                Collected::Values { block, asked_at, asked, took } => {
+                    instruments.dropped(block.dropped);
+                    instruments.collected(&label, took, asked_at);
+                    instruments.feature(&label, None);
+                    slot.copied(collector.name, block, asked + shown_for);
+                    seen.last_success = Some(asked_at);
+                    answered = answered.max(Some(asked + took));
+                }
+                Collected::Skipped { why } => {
+                    instruments.collected(&label, Duration::ZERO, SystemTime::now());
+                    instruments.feature(&label, Some(why.label()));
+                }
+                Collected::Failed { failure, took } => {
+                    run = Run::of(&failure);
+                    instruments.not_collected(&label, took);
+                    if is_about_a_grant(&failure) {
+                        instruments.feature(&label, Some("grant"));
+                    }
+                    // While nobody gets in, the probe's line in the log says why.
+                    if !is_away && !self.told.contains(&collector.name) {
+                        self.told.push(collector.name);
+                        warn!(target = %target.name, collector = collector.name, reason = failure.reason.label(),
+                            detail = failure.detail, "collector failed");
+                    }
+                    seen.error = Some(failure.to_string());
+                }
+            }
+            if seen.error.is_none() && self.told.contains(&collector.name) {
+                self.told.retain(|told| *told != collector.name);
+                info!(target = %target.name, collector = collector.name, "collector succeeds again");
+            }
+            results.push(seen);
+        }
+        instruments.run(Job::Collect, run);
+        snapshot.collectors = results;
+        snapshot.connections = None;
+        self.had_answers = answered.is_some();
+        if let Some(at) = answered {
+            // The limit hardly ever changes: one round without it does not take the ratio away.
+            match collection.headroom.limit {
+                Some(limit) => self.limit = Some((limit, at + shown_for)),
+                None => collection.headroom.limit = self.limit.filter(|(_, until)| at < *until).map(|(limit, _)| limit),
+            }
+            snapshot.connections = collection.headroom.connections();
+            slot.copied_by_us("headroom", collection.headroom.block(target.label.as_deref()), at + shown_for);
+        }
+        answered
+    }
+
+    fn overran(&mut self, collection: &Collection, instruments: &TargetInstruments) {
+        let Some(began) = self.began else { return };
+        let took = began.elapsed();
+        let failed = |(_, collected): &(_, Collected)| matches!(collected, Collected::Failed { .. });
+        if !collection.results.iter().any(failed) {
+            // Rises at once, falls slowly: being late for a scrape costs more than being early.
+            self.took = took.max(self.took * 7 / 8);
+        }
+        for _ in 0..(took.as_nanos() / self.every.as_nanos()) {
+            instruments.run(Job::Collect, Run::Skipped);
+        }
+    }
+}
+
+fn is_about_a_grant(failure: &Failure) -> bool {
+    failure.phase == Phase::Query && matches!(failure.errno, Some(1044 | 1045 | 1142 | 1143 | 1227))
+}
