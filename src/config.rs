@@ -19,8 +19,8 @@ mod syntax;
 mod located;
 
 mod layer;
-mod document;
 mod environment;
+mod document;
 mod flags;
 
 mod merge;
@@ -39,5 +39,8 @@ pub use layer::Judges;
 pub use load::{Loaded, SEARCHED, Sources, load};
 pub use mistakes::{Mistake, Mistakes};
 pub use origin::{Origin, Origins, Place};
-pub use shape::{Config, Log, LogFormat, LogLevel, Target, Tls, TlsMode, TlsVersion, Web};
+pub use shape::{
+    Backoff, Config, Events, Exercise, Ladder, Log, LogFormat, LogLevel, Pool, ResetOnReturn, Target, Tls, TlsMode,
+    TlsVersion, Web,
+};
 pub use show::show;

@@ -18,13 +18,28 @@ const SAID: [(&str, &str); 3] =
     [("web.listen_addresses", ":10306"), ("targets.*.address", "127.0.0.1:3306"), ("targets.*.user", "goneaway")];
 
 /// What a group is for. `*` is written as the name beside it.
-const GROUPS: [(&str, &str, &str); 6] = [
+const GROUPS: [(&str, &str, &str); 12] = [
     ("web", "web", "The HTTP side."),
     ("log", "log", "Messages, on standard error."),
+    ("events", "events", "What happened lately, for `/events`."),
     ("collectors", "collectors", "What is asked of each server."),
     ("targets", "targets", "The servers to watch, each below a name of your choice, which becomes the label `target`."),
     ("targets.*", "local", ""),
     ("targets.*.tls", "tls", "How the connection is protected."),
+    ("targets.*.backoff", "backoff", "How attempts to connect anew are spaced while nobody gets in."),
+    (
+        "targets.*.ladder",
+        "ladder",
+        "The search for the longest rest that a connection survives on the path from here to the server.",
+    ),
+    (
+        "targets.*.pools",
+        "pools",
+        "Pools of kept connections, used as an application uses its own. Several show today's settings beside others; \
+         the collectors use the one that is called `default`, or else the first by name.",
+    ),
+    ("targets.*.pools.*", "default", ""),
+    ("targets.*.pools.*.exercise", "exercise", "How the pool is used when nothing else uses it."),
 ];
 
 const DEFAULTS: &str = "\
@@ -67,11 +82,15 @@ fn group(path: &[&str], out: &mut String) {
 }
 
 fn line(setting: &Setting, key: &str, indent: usize, out: &mut String) {
+    if setting.path == key {
+        out.push('\n');
+    }
     comment(&setting.doc(), indent, out);
     let said = SAID.iter().find(|(path, _)| *path == setting.path);
     let value = said.map_or(setting.sample(), |(_, value)| value);
     let value = match setting.kind {
         Kind::Listen => format!("[\"{value}\"]"),
+        Kind::Spans { .. } => format!("[{value}]"),
         Kind::Choice(_) if value.starts_with(|c: char| c.is_ascii_digit()) => format!("\"{value}\""),
         _ => value.to_owned(),
     };
@@ -105,7 +124,7 @@ pub fn settings_markdown() -> String {
     for setting in SETTINGS {
         let path = match setting.path {
             "collectors.*" => "collectors.NAME".to_owned(),
-            path => path.replace('*', "NAME"),
+            path => path.replacen('*', "NAME", 1).replace('*', "POOL"),
         };
         let default = setting.default().map_or("".to_owned(), |text| format!("`{text}`"));
         let mut doc = setting.doc().replace('|', "\\|");

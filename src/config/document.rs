@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::layer::{Filling, folded};
+use super::environment::said;
+use super::layer::{Filling, folded, is_pool};
 use super::located::{self, Content, Entry, Node};
 use super::origin::{File, Place};
 use super::settings::{Kind, Setting, below, find, meant};
@@ -42,8 +43,11 @@ impl Walk<'_, '_> {
             (Content::Nothing, _) => {}
             (Content::Refused, _) => self.filling.unusable(&self.path, &at, key),
             (Content::Map(entries), _) if !below(&self.path).is_empty() => self.entries(entries),
-            (Content::List(items), Some(setting)) if setting.kind == Kind::Listen => {
+            (Content::List(items), Some(setting)) if setting.kind.is_list() => {
                 self.items(setting, items, &at, key);
+            }
+            (Content::Text { text, .. }, Some(setting)) if matches!(setting.kind, Kind::Spans { .. }) => {
+                said(self.filling, &self.path, &at, text);
             }
             (Content::Text { text, plain }, Some(setting)) if setting.kind != Kind::Listen => {
                 match *plain && is_ambiguous(setting.kind, text) {
@@ -82,6 +86,9 @@ impl Walk<'_, '_> {
                         let says = format!("the environment cannot tell it from `{other}`; rename one of them");
                         self.filling.mistakes.at(&at, &dotted, says);
                     }
+                }
+                if is_pool(&self.path) {
+                    self.filling.pool(&self.path, &at);
                 }
                 self.node(&entry.value, &at);
             } else {
@@ -151,7 +158,7 @@ fn misshapen(content: &Content, setting: &Setting) -> String {
             "is a map; text that begins with `{` or holds `: ` wants quotes".to_owned()
         }
         Content::List(_) => format!("is a list; write one value, such as `{sample}`"),
-        Content::Map(_) if setting.kind == Kind::Listen => format!("is a map; write a list, such as `[\"{sample}\"]`"),
+        Content::Map(_) if setting.kind.is_list() => format!("is a map; write a list, such as `[\"{sample}\"]`"),
         Content::Map(_) => format!("is a map; write one value, such as `{sample}`"),
         _ => format!("is a single value; write a list, such as `[\"{sample}\"]`"),
     }
@@ -168,6 +175,9 @@ fn not_a_group(content: &Content, path: &[String]) -> String {
         [] => format!("the file {is}; write a map of settings, such as `targets:`"),
         ["targets"] => format!("{is}; write each target's name, `orders:`, and its settings below it"),
         ["targets", _] => format!("{is}; write the target's settings below its name, such as `address: db:3306`"),
+        ["targets", _, "pools"] | ["defaults", "pools"] => {
+            format!("{is}; write each pool's name, `default:`, and its settings below it")
+        }
         ["collectors"] => format!("{is}; write each collector's name with `true` or `false`"),
         group => {
             let first = below(group).first().copied().unwrap_or_default();

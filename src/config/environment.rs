@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use super::layer::{Filling, Keys, folded};
+use super::layer::{Filling, Keys, folded, is_pool};
 use super::origin::Place;
-use super::settings::{Kind, OF_A_TARGET, SETTINGS, below, find, meant};
+use super::settings::{OF_A_TARGET, SETTINGS, below, find, meant};
 
 pub(crate) const PREFIX: &str = "GONEAWAY_";
 
@@ -51,6 +51,9 @@ pub(crate) fn read<'n>(
         if path[0] == "targets" {
             filling.target(&path[1], &place);
         }
+        if let Some(length) = (1..path.len()).find(|length| is_pool(&path[..*length])) {
+            filling.pool(&path[..length], &place);
+        }
         match text.to_str() {
             Some(text) => said(filling, &path, &place, text),
             None => filling.wrong(&path, &place, &place, "is not UTF-8".to_owned()),
@@ -62,7 +65,7 @@ pub(crate) fn read<'n>(
 /// Takes one text for a setting; a list is separated by commas.
 pub(crate) fn said(filling: &mut Filling<'_>, path: &[String], place: &Place, text: &str) {
     match find(path) {
-        Some(setting) if setting.kind == Kind::Listen => {
+        Some(setting) if setting.kind.is_list() => {
             let items: Vec<(Place, String)> =
                 text.split(',').map(|item| (place.clone(), item.trim().to_owned())).collect();
             filling.list(path, place, place, &items);
@@ -107,12 +110,20 @@ fn locate(rest: &str, names: &BTreeMap<String, &String>) -> Result<Keys, String>
 /// The name of a target may itself hold `__`: what follows it must be a setting.
 fn of_a_target(tail: &str, names: &BTreeMap<String, &String>) -> Result<Keys, String> {
     let settings = OF_A_TARGET.iter().filter_map(|setting| {
-        let name = tail.strip_suffix(&setting.replace('.', "__"))?.strip_suffix("__")?;
-        (!name.is_empty()).then_some((name, *setting))
+        let (name, pool, setting) = match setting.strip_prefix("pools.*.") {
+            Some(of_pool) => {
+                let head = tail.strip_suffix(&of_pool.replace('.', "__"))?.strip_suffix("__")?;
+                let (name, pool) = head.split_once("__pools__")?;
+                (name, Some(pool), of_pool)
+            }
+            None => (tail.strip_suffix(&setting.replace('.', "__"))?.strip_suffix("__")?, None, *setting),
+        };
+        (!name.is_empty() && pool != Some("")).then_some((name, pool, setting))
     });
-    if let Some((name, setting)) = settings.min_by_key(|(name, _)| name.len()) {
+    if let Some((name, pool, setting)) = settings.min_by_key(|(name, pool, _)| (pool.is_none(), name.len())) {
         let name = names.get(name).map_or(name, |name| name.as_str());
         let mut path = vec!["targets".to_owned(), name.to_owned()];
+        path.extend(pool.into_iter().flat_map(|pool| ["pools".to_owned(), pool.to_owned()]));
         path.extend(setting.split('.').map(str::to_owned));
         return Ok(path);
     }

@@ -27,6 +27,8 @@ pub(crate) struct Layer {
     pub leaves: BTreeMap<Keys, Leaf>,
     /// Each target that the layer names, and where it does first.
     pub targets: BTreeMap<String, Place>,
+    /// Each pool that it names, by the path of its name.
+    pub pools: BTreeMap<Keys, Place>,
 }
 
 /// What rooms below know and this one may not name. Each says what is wrong, or nothing.
@@ -71,10 +73,23 @@ impl<'a> Filling<'a> {
         }
     }
 
+    /// Takes the name of a pool, the last of its path; the same one may come again.
+    pub(crate) fn pool(&mut self, path: &[String], key: &Place) {
+        if self.layer.pools.contains_key(path) {
+            return;
+        }
+        self.layer.pools.insert(path.to_vec(), key.clone());
+        let name = path.last().map_or("", String::as_str);
+        if name.is_empty() || name.len() > 64 || !name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)) {
+            let says = format!("`{name}` cannot name a pool; write letters, digits, `_`, `.` and `-`");
+            self.mistakes.at(key, &path[..path.len() - 1].join("."), says);
+        }
+    }
+
     pub(crate) fn scalar(&mut self, path: &[String], place: &Place, key: &Place, text: &str) {
         let Some(setting) = find(path) else { return };
         let value = match setting.kind {
-            Kind::Listen => return self.list(path, place, key, &[(place.clone(), text.to_owned())]),
+            kind if kind.is_list() => return self.list(path, place, key, &[(place.clone(), text.to_owned())]),
             _ => self.judged(setting, text),
         };
         if let Err(says) = &value {
@@ -95,7 +110,9 @@ impl<'a> Filling<'a> {
         let mut good = Vec::new();
         for (place, item) in items {
             match self.judged(setting, item) {
-                Ok(_) if good.contains(item) => self.mistakes.at(place, &dotted, format!("`{item}` is listed twice")),
+                Ok(_) if setting.kind == Kind::Listen && good.contains(item) => {
+                    self.mistakes.at(place, &dotted, format!("`{item}` is listed twice"))
+                }
                 Ok(_) => good.push(item.clone()),
                 Err(says) => self.mistakes.at(place, &dotted, says),
             }
@@ -163,6 +180,14 @@ impl<'a> Filling<'a> {
             }
             leaves.into_iter().for_each(|leaf| leaf.value = None);
         }
+    }
+}
+
+/// Whether a path is that of a pool's name.
+pub(crate) fn is_pool(path: &[String]) -> bool {
+    match path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["targets", _, "pools", _] | ["defaults", "pools", _] => true,
+        _ => false,
     }
 }
 

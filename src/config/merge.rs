@@ -11,7 +11,7 @@ use figment::{Metadata, Profile, Provider};
 
 use super::layer::{Keys, Layer, Leaf, keys};
 use super::origin::{Origin, Origins, Place};
-use super::settings::{Given, Kind, OF_A_TARGET, PASSWORDS, SETTINGS, Setting, find};
+use super::settings::{DEFAULT_POOL, Given, Kind, OF_A_TARGET, PASSWORDS, SETTINGS, Setting, find};
 use super::shape::Config;
 use super::value::{Value, convert, spelled};
 
@@ -20,6 +20,8 @@ use super::value::{Value, convert, spelled};
 pub(crate) struct Merged {
     strata: Vec<Stratum>,
     pub targets: BTreeMap<String, Place>,
+    /// The pools of each target, and where each is named; the one that all have that name none is named nowhere.
+    pub pools: BTreeMap<String, BTreeMap<String, Place>>,
 }
 
 /// What was concluded from the layers.
@@ -39,7 +41,8 @@ pub(crate) fn merge(layers: Vec<(&'static str, Layer)>) -> Merged {
             targets.entry(name.clone()).or_insert_with(|| place.clone());
         }
     }
-    let mut merged = Merged { strata: vec![built_in(&targets)], targets };
+    let pools = pools(&layers, &targets);
+    let mut merged = Merged { strata: vec![built_in(&targets, &pools)], targets, pools };
     for (name, layer) in &layers {
         let shared = layer.leaves.iter().filter(|(path, _)| path[0] == "defaults");
         let spread = shared.flat_map(|(path, leaf)| {
@@ -70,12 +73,20 @@ impl Merged {
         self.leaf(&path_of(target, setting))
     }
 
+    /// What counts in the end for a setting of a pool (`size`, `exercise.busy`).
+    pub(crate) fn of_pool(&self, target: &str, pool: &str, setting: &str) -> Option<&Leaf> {
+        self.leaf(&of_pool(target, pool, &format!("pools.*.{setting}")))
+    }
+
     /// Replaces what counts, keeping where it came from.
     pub(crate) fn settle(&mut self, target: &str, setting: &str, leaf: Leaf) {
+        self.conclude(path_of(target, setting), leaf);
+    }
+
+    pub(crate) fn conclude(&mut self, path: Keys, leaf: Leaf) {
         if self.strata.last().is_none_or(|last| last.name != SETTLED) {
             self.strata.push(Stratum { name: SETTLED, leaves: BTreeMap::new() });
         }
-        let path = path_of(target, setting);
         self.clear_for(&path);
         if let Some(last) = self.strata.last_mut() {
             last.leaves.insert(path, leaf);
@@ -157,11 +168,36 @@ fn figment(value: &Value) -> Figment {
         Value::Span(duration) => Figment::from(spelled(*duration)),
         Value::List(items) => Figment::from(items.clone()),
         Value::Path(path) => Figment::from(path.to_string_lossy().into_owned()),
+        Value::Lifetime(None) => Figment::from("never"),
+        Value::Lifetime(Some(duration)) => Figment::from(spelled(*duration)),
     }
 }
 
+/// Which pools each target has.
+fn pools(
+    layers: &[(&'static str, Layer)],
+    targets: &BTreeMap<String, Place>,
+) -> BTreeMap<String, BTreeMap<String, Place>> {
+    let mut pools: BTreeMap<String, BTreeMap<String, Place>> =
+        targets.keys().map(|name| (name.clone(), BTreeMap::new())).collect();
+    for (path, place) in layers.iter().flat_map(|(_, layer)| &layer.pools) {
+        let Some((pool, of)) = path.split_last() else { continue };
+        let mut name = |target: &mut BTreeMap<String, Place>| {
+            target.entry(pool.clone()).or_insert_with(|| place.clone());
+        };
+        match of.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+            ["targets", target, _] => pools.get_mut(*target).into_iter().for_each(&mut name),
+            _ => pools.values_mut().for_each(&mut name),
+        }
+    }
+    for of_target in pools.values_mut().filter(|of_target| of_target.is_empty()) {
+        of_target.insert(DEFAULT_POOL.to_owned(), Place::Default);
+    }
+    pools
+}
+
 /// The defaults of the table.
-fn built_in(targets: &BTreeMap<String, Place>) -> Stratum {
+fn built_in(targets: &BTreeMap<String, Place>, pools: &BTreeMap<String, BTreeMap<String, Place>>) -> Stratum {
     let mut leaves = BTreeMap::new();
     let mut take = |path: Keys, setting: &Setting| {
         if let Some(value) = default(setting) {
@@ -174,9 +210,14 @@ fn built_in(targets: &BTreeMap<String, Place>) -> Stratum {
     }
     for target in targets.keys() {
         for name in OF_A_TARGET.iter() {
-            let path = path_of(target, name);
-            if let Some(setting) = find(&path) {
-                take(path, setting);
+            let named: Vec<Keys> = match name.contains('*') {
+                true => pools[target].keys().map(|pool| of_pool(target, pool, name)).collect(),
+                false => vec![path_of(target, name)],
+            };
+            for path in named {
+                if let Some(setting) = find(&path) {
+                    take(path, setting);
+                }
             }
         }
     }
@@ -185,11 +226,20 @@ fn built_in(targets: &BTreeMap<String, Place>) -> Stratum {
 
 fn default(setting: &Setting) -> Option<Value> {
     let Given::Default(text) = setting.given else { return None };
+    if let Kind::Spans { .. } = setting.kind {
+        return Some(Value::List(text.split(',').map(|item| item.trim().to_owned()).collect()));
+    }
     let value = convert(setting.kind, text, Path::new("")).ok()?;
     Some(match (setting.kind, value) {
         (Kind::Listen, Value::Text(one)) => Value::List(vec![one]),
         (_, value) => value,
     })
+}
+
+/// The path of a setting of a pool (`pools.*.size`); the name may have dots.
+fn of_pool(target: &str, pool: &str, setting: &str) -> Keys {
+    let keys = setting.split('.').map(|key| if key == "*" { pool } else { key });
+    ["targets", target].into_iter().chain(keys).map(str::to_owned).collect()
 }
 
 fn path_of(target: &str, setting: &str) -> Keys {
@@ -204,7 +254,13 @@ mod tests {
     fn every_default_of_the_table_is_a_good_value() {
         for setting in SETTINGS {
             assert_eq!(default(setting).is_some(), setting.default().is_some(), "{}", setting.path);
-            assert!(convert(setting.kind, setting.sample(), Path::new("")).is_ok(), "{}", setting.path);
+            let samples: Vec<&str> = match setting.kind.is_list() {
+                true => setting.sample().split(',').map(str::trim).collect(),
+                false => vec![setting.sample()],
+            };
+            for sample in samples {
+                assert!(convert(setting.kind, sample, Path::new("")).is_ok(), "{}", setting.path);
+            }
         }
     }
 }

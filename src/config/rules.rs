@@ -31,7 +31,108 @@ pub(crate) fn judge(
         at_most(merged, &target, "connect_timeout", "timeout", mistakes);
         tls(merged, &target, mistakes, warnings);
         password(merged, &target, environment, mistakes, warnings);
+        for shorter in ["backoff.floor", "backoff.first"] {
+            at_most(merged, &target, shorter, "backoff.cap", mistakes);
+        }
+        rising(merged, &target, mistakes);
+        rests(merged, &target, warnings);
+        connections(merged, &target, &place, mistakes);
     }
+    state_directory(merged, environment);
+}
+
+/// The rests that the ladder tries first rise.
+fn rising(merged: &Merged, target: &str, mistakes: &mut Mistakes) {
+    let Some(Leaf { value: Some(Value::List(ages)), origin }) = merged.of_target(target, "ladder.ages") else { return };
+    let parsed: Vec<Duration> = ages.iter().filter_map(|age| humantime::parse_duration(age).ok()).collect();
+    if let Some(at) = parsed.windows(2).position(|pair| pair[1] <= pair[0]) {
+        let says = format!("`{}` follows `{}`; write them rising", ages[at + 1], ages[at]);
+        mistakes.add(Some(origin), "", says);
+    }
+}
+
+/// A connection that rests until it is recycled tells nothing: it is replaced untried.
+fn rests(merged: &Merged, target: &str, warnings: &mut Vec<String>) {
+    for pool in merged.pools[target].keys() {
+        let recycle = match merged.of_pool(target, pool, "recycle") {
+            Some(Leaf { value: Some(Value::Lifetime(Some(recycle))), .. }) => *recycle,
+            _ => continue,
+        };
+        let Some(Leaf { value: Some(Value::List(rests)), origin }) = merged.of_pool(target, pool, "exercise.rests")
+        else {
+            continue;
+        };
+        let reaches = |rest: &&String| humantime::parse_duration(rest).is_ok_and(|rest| rest >= recycle);
+        if let Some(rest) = rests.iter().find(reaches) {
+            let says = format!(
+                "{}: targets.{target}.pools.{pool}.exercise.rests: a connection that rests `{rest}` is replaced \
+                 untried, as `recycle` is {}",
+                origin.place,
+                spelled(recycle)
+            );
+            if !warnings.contains(&says) {
+                warnings.push(says);
+            }
+        }
+    }
+}
+
+/// Connections that the ladder takes.
+const OF_THE_LADDER: u64 = 3;
+
+/// What is switched on must fit into the connections that may be held.
+fn connections(merged: &Merged, target: &str, place: &Place, mistakes: &mut Mistakes) {
+    let count = |leaf: Option<&Leaf>| match leaf {
+        Some(Leaf { value: Some(Value::Count(count)), .. }) => Some(*count),
+        _ => None,
+    };
+    let Some(limit) = merged.of_target(target, "connections").filter(|leaf| leaf.value.is_some()) else { return };
+    let canaries = match merged.of_target(target, "ladder.enabled") {
+        Some(Leaf { value: Some(Value::Switch(false)), .. }) => 0,
+        _ => OF_THE_LADDER,
+    };
+    let mut parts = vec![("probe", 1), ("evidence", 1)];
+    if canaries > 0 {
+        parts.push(("ladder", canaries));
+    }
+    for pool in merged.pools[target].keys() {
+        let (size, overflow) = ["size", "max_overflow"].map(|key| count(merged.of_pool(target, pool, key))).into();
+        // What is wrong has a mistake of its own.
+        let (Some(size), Some(overflow)) = (size, overflow) else { return };
+        parts.push((pool, size + overflow));
+    }
+    let sum: u64 = parts.iter().map(|(_, count)| count).sum();
+    if count(Some(limit)).is_none_or(|limit| sum <= limit) {
+        return;
+    }
+    let parts: Vec<String> = parts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    let ways = match canaries {
+        0 => "raise it or make a pool smaller",
+        _ => "raise it, make a pool smaller, or switch `ladder.enabled` off",
+    };
+    let held = count(Some(limit)).unwrap_or_default();
+    let says = format!("{sum} connections are needed ({}) and `connections` is {held}; {ways}", parts.join(", "));
+    match limit.origin.place {
+        // Nobody said it: what asks for more is to be looked at.
+        Place::Default => {
+            let named = merged.pools[target].values().find(|place| **place != Place::Default);
+            mistakes.at(named.unwrap_or(place), &format!("targets.{target}.pools"), says);
+        }
+        _ => mistakes.add(Some(&limit.origin), "", says),
+    }
+}
+
+/// systemd tells a service where it may keep its state, by a variable of its own.
+fn state_directory(merged: &mut Merged, environment: &[(OsString, OsString)]) {
+    const VARIABLE: &str = "STATE_DIRECTORY";
+    if merged.leaf(&["state_directory".to_owned()]).is_some() {
+        return;
+    }
+    let Some((_, paths)) = environment.iter().find(|(name, _)| name == VARIABLE) else { return };
+    let Some(first) = std::env::split_paths(paths).next().filter(|path| path.is_absolute()) else { return };
+    let place = Place::Environment(VARIABLE.to_owned());
+    let origin = Origin { setting: "state_directory".to_owned(), place: place.clone(), key: place };
+    merged.conclude(vec!["state_directory".to_owned()], Leaf { value: Some(Value::Path(first)), origin });
 }
 
 /// A deadline may not be longer than what it is a part of. One that nobody said gives way.

@@ -74,11 +74,33 @@ pub(crate) enum Kind {
     File,
     /// The name of an environment variable.
     Variable,
+    /// A list of durations, each with its unit.
+    Spans {
+        least: Duration,
+        most: Duration,
+    },
+    /// A duration with its unit, or `never`.
+    SpanOrNever {
+        least: Duration,
+        most: Duration,
+    },
+    /// Letters, digits and `_`.
+    Word,
+    /// A folder; whether it can be written shows when it is.
+    Folder,
+}
+
+impl Kind {
+    /// Whether it is written as a list.
+    pub(crate) fn is_list(self) -> bool {
+        matches!(self, Kind::Listen | Kind::Spans { .. })
+    }
 }
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_secs(86_400);
+const MONTH: Duration = Duration::from_secs(30 * 86_400);
 
 /// The three ways to say a password. They are one setting: the one said last, or nearest, counts.
 pub(crate) const PASSWORDS: [&str; 3] = ["password", "password_file", "password_env"];
@@ -102,6 +124,11 @@ settings! {
     "log.level": Kind::Choice(&["error", "warn", "info", "debug"]), default "info";
     /// How a message is written: logfmt or json.
     "log.format": Kind::Choice(&["logfmt", "json"]), default "logfmt";
+    /// Where the learned idle limits are kept over a restart, in a file `idle.json`; systemd's STATE_DIRECTORY when not
+    /// said, and nowhere when that is not set either.
+    "state_directory": Kind::Folder, example "/var/lib/goneaway";
+    /// How many events are kept in memory for `/events`.
+    "events.keep": Kind::Count { least: 10, most: 100_000 }, default "1000";
     /// Switches a collector on or off for all targets; the README names them.
     "collectors.*": Kind::Switch, example "true";
     /// The server: `host:port` (3306 when no port is said), `[IPv6]:port`, or the path of a unix socket.
@@ -125,8 +152,9 @@ settings! {
     "targets.*.connect_timeout": Kind::Span { least: MILLISECOND, most: DAY }, default "3s";
     /// Whether `/health/db` fails when this target does.
     "targets.*.required": Kind::Switch, default "true";
-    /// How many connections may be held to the target at once.
-    "targets.*.connections": Kind::Count { least: 2, most: 64 }, default "8";
+    /// How many connections may be held to the target at once: one for the probe, one for asking about losses, three for
+    /// the idle ladder, and what the pools may open.
+    "targets.*.connections": Kind::Count { least: 3, most: 512 }, default "8";
     /// Allows `mysql_clear_password`, on a secure channel only.
     "targets.*.cleartext": Kind::Switch, default "false";
     /// As the mysql client spells it: DISABLED, PREFERRED (TLS when the server has it, unverified), REQUIRED (the same, or
@@ -142,7 +170,64 @@ settings! {
     "targets.*.tls.server_name": Kind::Text, example "db.example";
     /// The oldest TLS to accept: 1.2 or 1.3.
     "targets.*.tls.min_version": Kind::Choice(&["1.2", "1.3"]), default "1.2";
+    /// The least between two attempts to connect anew.
+    "targets.*.backoff.floor": Kind::Span { least: MILLISECOND, most: DAY }, default "250ms";
+    /// The most that the first attempt waits; twice that for the second, and so on. Each wait is drawn at random between
+    /// the floor and its most.
+    "targets.*.backoff.first": Kind::Span { least: MILLISECOND, most: DAY }, default "1s";
+    /// The most that any attempt waits: it bounds how late a server that is back is noticed.
+    "targets.*.backoff.cap": Kind::Span { least: MILLISECOND, most: DAY }, default "15s";
+    /// Where trying makes it worse (access denied, account locked or expired, host blocked, user limit), one attempt is
+    /// made per so long.
+    "targets.*.circuit_interval": Kind::Span { least: SECOND, most: DAY }, default "5m";
+    /// After so long without a usable connection the state is `down`.
+    "targets.*.down_after": Kind::Span { least: SECOND, most: DAY }, default "1m";
+    /// How long a server may be away before lost connections get their cause without knowing how it comes back.
+    "targets.*.give_up_after": Kind::Span { least: SECOND, most: DAY }, default "5m";
+    /// Whether connections are left to rest, to find out how long an idle connection lives on the path. Takes up to three.
+    "targets.*.ladder.enabled": Kind::Switch, default "true";
+    /// No connection of the ladder rests longer, whatever the server allows.
+    "targets.*.ladder.cap": Kind::Span { least: SECOND, most: MONTH }, default "1h";
+    /// The rests to try first, rising: just below the limits that middleboxes are known to have.
+    "targets.*.ladder.ages": Kind::Spans { least: Duration::from_millis(100), most: MONTH }, default "50s, 110s, 225s, 290s, 340s, 360s, 590s, 890s, 1790s, 3590s";
+    /// A limit is known well enough when it is bounded this closely, or to 5 %.
+    "targets.*.ladder.precision": Kind::Span { least: Duration::from_millis(50), most: DAY }, default "10s";
+    /// Between opening two connections of the ladder. Those that end within half of this ended by one event.
+    "targets.*.ladder.stagger": Kind::Span { least: Duration::from_millis(100), most: DAY }, default "12s";
+    /// How often a known limit is looked at again.
+    "targets.*.ladder.recheck_every": Kind::Span { least: SECOND, most: MONTH }, default "6h";
+    /// How many connections stay in the pool.
+    "targets.*.pools.*.size": Kind::Count { least: 1, most: 32 }, default "2";
+    /// How many more there may be; they are closed when they come back.
+    "targets.*.pools.*.max_overflow": Kind::Count { least: 0, most: 32 }, default "1";
+    /// How long to wait for a connection when all are in use.
+    "targets.*.pools.*.timeout": Kind::Span { least: MILLISECOND, most: DAY }, default "30s";
+    /// The age at which a connection is replaced when it is next wanted, or `never`.
+    "targets.*.pools.*.recycle": Kind::SpanOrNever { least: SECOND, most: MONTH }, default "280s";
+    /// Whether a connection that rested half a second is asked for a sign of life before it is used.
+    "targets.*.pools.*.pre_ping": Kind::Switch, default "true";
+    /// What is done to a connection that is given back: rollback or none.
+    "targets.*.pools.*.reset_on_return": Kind::Choice(&["rollback", "none"]), default "rollback";
+    /// How long logging in may take.
+    "targets.*.pools.*.connect_timeout": Kind::Span { least: MILLISECOND, most: DAY }, default "5s";
+    /// How long an answer may take.
+    "targets.*.pools.*.read_timeout": Kind::Span { least: MILLISECOND, most: DAY }, default "5s";
+    /// How much longer it may take for a statement above 64 KiB, which has to be sent first.
+    "targets.*.pools.*.write_timeout": Kind::Span { least: MILLISECOND, most: DAY }, default "5s";
+    /// The character set of the connections (`SET NAMES`); utf8mb4 when not said.
+    "targets.*.pools.*.charset": Kind::Word, example "utf8mb4";
+    /// Whether the pool is used when nothing else uses it, as an application would.
+    "targets.*.pools.*.exercise.enabled": Kind::Switch, default "true";
+    /// The statement that each use sends.
+    "targets.*.pools.*.exercise.statement": Kind::Text, default "SELECT 1";
+    /// How often the first connection is used.
+    "targets.*.pools.*.exercise.busy": Kind::Span { least: Duration::from_millis(50), most: DAY }, default "1s";
+    /// How long the other connections rest before they are used, in turn.
+    "targets.*.pools.*.exercise.rests": Kind::Spans { least: Duration::from_millis(50), most: MONTH }, default "30s, 4m";
 }
+
+/// The name of the pool of a target that names none.
+pub(crate) const DEFAULT_POOL: &str = "default";
 
 /// Words of other programs, and ours for the same.
 const OTHER_WORDS: &[(&str, &str)] = &[
@@ -163,7 +248,19 @@ const OTHER_WORDS: &[(&str, &str)] = &[
     ("ssl-mode", "tls.mode"),
     ("ssl_ca", "tls.ca"),
     ("ssl-ca", "tls.ca"),
-    ("pool_size", "connections"),
+    ("pool_size", "pools"),
+    ("pool", "pools"),
+    ("pool_recycle", "recycle"),
+    ("pool_timeout", "timeout"),
+    ("pool_pre_ping", "pre_ping"),
+    ("pool_reset_on_return", "reset_on_return"),
+    ("maxlifetime", "recycle"),
+    ("max_lifetime", "recycle"),
+    ("conn_max_lifetime", "recycle"),
+    ("maximumpoolsize", "size"),
+    ("pool_min", "size"),
+    ("max_open_conns", "size"),
+    ("query", "statement"),
     ("logging", "log"),
     ("servers", "targets"),
     ("listen", "listen_addresses"),
@@ -181,7 +278,7 @@ pub(crate) fn find<P: AsRef<str>>(path: &[P]) -> Option<&'static Setting> {
 /// The names that may follow a path; `*` where the operator chooses. Empty for what is not a group.
 pub(crate) fn below<P: AsRef<str>>(path: &[P]) -> Vec<&'static str> {
     if path.is_empty() {
-        return vec!["web", "log", "collectors", "defaults", "targets"];
+        return vec!["web", "log", "state_directory", "events", "collectors", "defaults", "targets"];
     }
     let Some(asked) = canonical(path) else { return Vec::new() };
     let mut names = Vec::new();
@@ -267,7 +364,7 @@ mod tests {
         assert_eq!(below(&["log"]), ["level", "format"]);
         assert_eq!(below(&["log", "level"]), [""; 0]);
         for name in below::<&str>(&[]) {
-            assert!(!below(&[name]).is_empty(), "{name}");
+            assert!(!below(&[name]).is_empty() || find(&[name]).is_some(), "{name}");
         }
         for setting in SETTINGS {
             assert!(below::<&str>(&[]).contains(&setting.segments().next().expect("never empty")), "{}", setting.path);

@@ -14,6 +14,9 @@ use super::secret::Secret;
 pub struct Config {
     pub web: Web,
     pub log: Log,
+    /// Where learned idle limits are kept.
+    pub state_directory: Option<PathBuf>,
+    pub events: Events,
     /// Collectors switched on or off, by name (`global_status: false`).
     #[serde(default)]
     pub collectors: BTreeMap<String, bool>,
@@ -76,6 +79,97 @@ pub struct Target {
     /// Allow `mysql_clear_password` on a secure channel.
     pub cleartext: bool,
     pub tls: Tls,
+    pub backoff: Backoff,
+    /// Between two attempts where trying makes it worse.
+    #[serde(deserialize_with = "with_unit")]
+    pub circuit_interval: Duration,
+    /// After so long without a usable connection it is down.
+    #[serde(deserialize_with = "with_unit")]
+    pub down_after: Duration,
+    /// How long it may be away before losses are booked without knowing how it comes back.
+    #[serde(deserialize_with = "with_unit")]
+    pub give_up_after: Duration,
+    pub ladder: Ladder,
+    /// By their names; never empty.
+    pub pools: BTreeMap<String, Pool>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Events {
+    /// How many are kept.
+    pub keep: u32,
+}
+
+/// How attempts to connect anew are spaced.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backoff {
+    #[serde(deserialize_with = "with_unit")]
+    pub floor: Duration,
+    #[serde(deserialize_with = "with_unit")]
+    pub first: Duration,
+    #[serde(deserialize_with = "with_unit")]
+    pub cap: Duration,
+}
+
+/// How the idle limit of the path is searched.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ladder {
+    pub enabled: bool,
+    #[serde(deserialize_with = "with_unit")]
+    pub cap: Duration,
+    /// Rising.
+    #[serde(deserialize_with = "with_units")]
+    pub ages: Vec<Duration>,
+    #[serde(deserialize_with = "with_unit")]
+    pub precision: Duration,
+    #[serde(deserialize_with = "with_unit")]
+    pub stagger: Duration,
+    #[serde(deserialize_with = "with_unit")]
+    pub recheck_every: Duration,
+}
+
+/// A pool of kept connections, in the words of SQLAlchemy.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pool {
+    pub size: u32,
+    pub max_overflow: u32,
+    #[serde(deserialize_with = "with_unit")]
+    pub timeout: Duration,
+    #[serde(deserialize_with = "unit_or_never")]
+    pub recycle: Option<Duration>,
+    pub pre_ping: bool,
+    pub reset_on_return: ResetOnReturn,
+    #[serde(deserialize_with = "with_unit")]
+    pub connect_timeout: Duration,
+    #[serde(deserialize_with = "with_unit")]
+    pub read_timeout: Duration,
+    #[serde(deserialize_with = "with_unit")]
+    pub write_timeout: Duration,
+    pub charset: Option<String>,
+    pub exercise: Exercise,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResetOnReturn {
+    Rollback,
+    None,
+}
+
+/// How a pool is used when nothing else uses it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exercise {
+    pub enabled: bool,
+    pub statement: String,
+    #[serde(deserialize_with = "with_unit")]
+    pub busy: Duration,
+    #[serde(deserialize_with = "with_units")]
+    pub rests: Vec<Duration>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -106,6 +200,19 @@ pub enum TlsVersion {
     Tls12,
     #[serde(rename = "1.3")]
     Tls13,
+}
+
+fn with_units<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Duration>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| humantime::parse_duration(text).map_err(serde::de::Error::custom)).collect()
+}
+
+fn unit_or_never<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match text.as_str() {
+        "never" => Ok(None),
+        text => humantime::parse_duration(text).map(Some).map_err(serde::de::Error::custom),
+    }
 }
 
 fn with_unit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

@@ -1,10 +1,11 @@
 //! The effective configuration as YAML that loads again, each value with where it came from.
 
 use std::fmt::{self, Write};
+use std::time::Duration;
 
 use super::load::Loaded;
 use super::origin::Place;
-use super::shape::{Config, LogFormat, LogLevel, Target, TlsMode, TlsVersion};
+use super::shape::{Config, LogFormat, LogLevel, Pool, ResetOnReturn, Target, TlsMode, TlsVersion};
 use super::value::spelled;
 
 /// Writes everything that is in effect. A password is shown as `******`.
@@ -30,6 +31,11 @@ impl Page<'_> {
         writeln!(self.out, "log:")?;
         self.line("log.level", 1, level(config.log.level))?;
         self.line("log.format", 1, format(config.log.format))?;
+        if let Some(directory) = &config.state_directory {
+            self.line("state_directory", 0, scalar(&directory.to_string_lossy()))?;
+        }
+        writeln!(self.out, "events:")?;
+        self.line("events.keep", 1, config.events.keep)?;
         if !config.collectors.is_empty() {
             writeln!(self.out, "collectors:")?;
             for (name, on) in &config.collectors {
@@ -68,7 +74,49 @@ impl Page<'_> {
         if let Some(name) = &target.tls.server_name {
             self.line(&path("tls.server_name"), 3, scalar(name))?;
         }
-        self.line(&path("tls.min_version"), 3, version(target.tls.min_version))
+        self.line(&path("tls.min_version"), 3, version(target.tls.min_version))?;
+        writeln!(self.out, "    backoff:")?;
+        self.line(&path("backoff.floor"), 3, spelled(target.backoff.floor))?;
+        self.line(&path("backoff.first"), 3, spelled(target.backoff.first))?;
+        self.line(&path("backoff.cap"), 3, spelled(target.backoff.cap))?;
+        self.line(&path("circuit_interval"), 2, spelled(target.circuit_interval))?;
+        self.line(&path("down_after"), 2, spelled(target.down_after))?;
+        self.line(&path("give_up_after"), 2, spelled(target.give_up_after))?;
+        writeln!(self.out, "    ladder:")?;
+        self.line(&path("ladder.enabled"), 3, target.ladder.enabled)?;
+        self.line(&path("ladder.cap"), 3, spelled(target.ladder.cap))?;
+        self.line(&path("ladder.ages"), 3, list(&target.ladder.ages))?;
+        self.line(&path("ladder.precision"), 3, spelled(target.ladder.precision))?;
+        self.line(&path("ladder.stagger"), 3, spelled(target.ladder.stagger))?;
+        self.line(&path("ladder.recheck_every"), 3, spelled(target.ladder.recheck_every))?;
+        writeln!(self.out, "    pools:")?;
+        target.pools.iter().try_for_each(|(pool, settings)| self.pool(&path(&format!("pools.{pool}")), pool, settings))
+    }
+
+    fn pool(&mut self, path: &str, name: &str, pool: &Pool) -> fmt::Result {
+        writeln!(self.out, "      {}:", scalar(name))?;
+        let path = |key: &str| format!("{path}.{key}");
+        self.line(&path("size"), 4, pool.size)?;
+        self.line(&path("max_overflow"), 4, pool.max_overflow)?;
+        self.line(&path("timeout"), 4, spelled(pool.timeout))?;
+        self.line(&path("recycle"), 4, pool.recycle.map_or("never".to_owned(), spelled))?;
+        self.line(&path("pre_ping"), 4, pool.pre_ping)?;
+        let reset = match pool.reset_on_return {
+            ResetOnReturn::Rollback => "rollback",
+            ResetOnReturn::None => "none",
+        };
+        self.line(&path("reset_on_return"), 4, reset)?;
+        self.line(&path("connect_timeout"), 4, spelled(pool.connect_timeout))?;
+        self.line(&path("read_timeout"), 4, spelled(pool.read_timeout))?;
+        self.line(&path("write_timeout"), 4, spelled(pool.write_timeout))?;
+        if let Some(charset) = &pool.charset {
+            self.line(&path("charset"), 4, scalar(charset))?;
+        }
+        writeln!(self.out, "        exercise:")?;
+        self.line(&path("exercise.enabled"), 5, pool.exercise.enabled)?;
+        self.line(&path("exercise.statement"), 5, scalar(&pool.exercise.statement))?;
+        self.line(&path("exercise.busy"), 5, spelled(pool.exercise.busy))?;
+        self.line(&path("exercise.rests"), 5, list(&pool.exercise.rests))
     }
 
     fn line(&mut self, path: &str, depth: usize, value: impl fmt::Display) -> fmt::Result {
@@ -86,6 +134,10 @@ impl Page<'_> {
             Some(origin) => writeln!(self.out, "  # {}, {}", origin.place.brief(), origin.setting),
         }
     }
+}
+
+fn list(spans: &[Duration]) -> String {
+    format!("[{}]", spans.iter().map(|span| spelled(*span)).collect::<Vec<_>>().join(", "))
 }
 
 /// Plain where every reader of YAML takes it for text, quoted otherwise.

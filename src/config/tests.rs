@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -362,6 +362,8 @@ web:
 log:
   level: debug  # --log.level
   format: logfmt  # default
+events:
+  keep: 1000  # default
 targets:
   orders:
     address: "db:3306"  # exporter.yaml:5
@@ -377,6 +379,36 @@ targets:
       mode: PREFERRED  # default
       server_name: db  # exporter.yaml:7
       min_version: "1.2"  # default
+    backoff:
+      floor: 250ms  # default
+      first: 1s  # default
+      cap: 15s  # default
+    circuit_interval: 5m  # default
+    down_after: 1m  # default
+    give_up_after: 5m  # default
+    ladder:
+      enabled: true  # default
+      cap: 1h  # default
+      ages: [50s, 1m50s, 3m45s, 4m50s, 5m40s, 6m, 9m50s, 14m50s, 29m50s, 59m50s]  # default
+      precision: 10s  # default
+      stagger: 12s  # default
+      recheck_every: 6h  # default
+    pools:
+      default:
+        size: 2  # default
+        max_overflow: 1  # default
+        timeout: 30s  # default
+        recycle: 4m40s  # default
+        pre_ping: true  # default
+        reset_on_return: rollback  # default
+        connect_timeout: 5s  # default
+        read_timeout: 5s  # default
+        write_timeout: 5s  # default
+        exercise:
+          enabled: true  # default
+          statement: "SELECT 1"  # default
+          busy: 1s  # default
+          rests: [30s, 4m]  # default
 "#;
     assert_eq!(text, expect);
 }
@@ -425,4 +457,45 @@ fn a_password_may_fill_its_file_to_the_limit() {
     assert_eq!(folder.good(&[]).config.targets["orders"].password.expose().len(), 64 << 10);
     folder.write("secret", &"x".repeat((64 << 10) + 1));
     assert!(folder.load(&[], Vec::new()).is_err());
+}
+
+#[test]
+fn pools_come_from_the_file_the_environment_and_the_defaults_of_all_targets() {
+    let folder = Folder::with(
+        "defaults:\n  connections: 30\n  pools:\n    shared: {size: 3}\ntargets:\n  a:\n    address: db\n    pools:\n      to.day: {recycle: never}\n  b:\n    address: db\n",
+    );
+    let env = [
+        ("GONEAWAY_TARGETS__A__POOLS__SHARED__SIZE", "4"),
+        ("GONEAWAY_TARGETS__B__POOLS__NEW__EXERCISE__RESTS", "2s, 1m"),
+        ("STATE_DIRECTORY", "/var/lib/one:/var/lib/two"),
+    ];
+    let config = folder.load(&env, Vec::new()).expect("good").config;
+    let names = |target: &str| config.targets[target].pools.keys().map(String::as_str).collect::<Vec<_>>();
+    assert_eq!((names("a"), names("b")), (vec!["shared", "to.day"], vec!["new", "shared"]));
+    let (a, b) = (&config.targets["a"].pools, &config.targets["b"].pools);
+    assert_eq!((a["shared"].size, b["shared"].size, a["to.day"].size), (4, 3, 2));
+    assert_eq!((a["to.day"].recycle, a["shared"].recycle), (None, Some(Duration::from_secs(280))));
+    assert_eq!(b["new"].exercise.rests, [2, 60].map(Duration::from_secs));
+    assert_eq!(config.state_directory.as_deref(), Some(Path::new("/var/lib/one")));
+}
+
+#[test]
+fn a_target_that_names_no_pool_has_the_usual_one_and_a_pool_may_be_named_only() {
+    let folder = Folder::with(
+        "targets:\n  a: {address: db}\n  b:\n    address: db\n    pools:\n      mine:\nstate_directory: state\n",
+    );
+    let config = folder.load(&[], Vec::new()).expect("good").config;
+    let pools = |target: &str| config.targets[target].pools.clone();
+    assert_eq!(pools("a").keys().collect::<Vec<_>>(), ["default"]);
+    assert_eq!(pools("b").keys().collect::<Vec<_>>(), ["mine"]);
+    assert_eq!(pools("a")["default"], pools("b")["mine"]);
+    assert_eq!(config.state_directory, Some(folder.0.join("state")));
+}
+
+#[test]
+fn a_rest_that_is_never_tried_is_warned_of() {
+    let folder = Folder::with("targets:\n  a:\n    address: db\n    pools:\n      default: {recycle: 4m}\n");
+    let warnings = folder.load(&[], Vec::new()).expect("good").warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("rests `4m` is replaced untried, as `recycle` is 4m"), "{warnings:?}");
 }

@@ -17,6 +17,8 @@ pub(crate) enum Value {
     Span(Duration),
     List(Vec<String>),
     Path(PathBuf),
+    /// A duration, or never.
+    Lifetime(Option<Duration>),
 }
 
 /// Reads one value. Only a secret may be empty. `base` is the folder that a relative path starts from.
@@ -39,6 +41,11 @@ pub(crate) fn convert(kind: Kind, text: &str, base: &Path) -> Result<Value, Stri
         Kind::Address => address(text).map(Value::Text),
         Kind::File => Ok(Value::Path(base.join(text))),
         Kind::Variable => variable(text).map(Value::Text),
+        Kind::Spans { least, most } => span(text, least, most).map(Value::Span),
+        Kind::SpanOrNever { .. } if text.eq_ignore_ascii_case("never") => Ok(Value::Lifetime(None)),
+        Kind::SpanOrNever { least, most } => lifetime(text, least, most).map(|span| Value::Lifetime(Some(span))),
+        Kind::Word => word(text).map(Value::Text),
+        Kind::Folder => Ok(Value::Path(base.join(text))),
     }
 }
 
@@ -92,6 +99,21 @@ fn span(text: &str, least: Duration, most: Duration) -> Result<Duration, String>
         return Err(format!("`{text}` is too long; write at most `{}`", spelled(most)));
     }
     Ok(duration)
+}
+
+/// SQLAlchemy has -1 for never, others 0.
+fn lifetime(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+    match text {
+        "-1" | "0" | "0s" | "none" | "off" => Err(format!("`{text}` is no duration; write `never`")),
+        _ => span(text, least, most),
+    }
+}
+
+fn word(text: &str) -> Result<String, String> {
+    match text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        true => Ok(text.to_owned()),
+        false => Err(format!("`{text}` is not a plain word; write letters, digits and `_`")),
+    }
 }
 
 fn choice(text: &str, choices: &[&str]) -> Result<String, String> {

@@ -2,6 +2,7 @@
 //!
 //! Everything that can be wrong is found here or before, so that nothing behind it checks again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::collect::{self, COLLECTORS, Collector};
 use crate::config::{self, Config, Judges, Loaded, Mistakes};
 use crate::mysql::endpoint::Endpoint;
 use crate::mysql::handshake::{Access, SystemRoots, TlsPolicy};
-use crate::mysql::pool::Settings;
+use crate::mysql::pool::{ResetOnReturn, Settings};
 
 /// One server to watch.
 #[derive(Debug)]
@@ -93,30 +94,71 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
             connect_timeout: target.connect_timeout,
             required: target.required,
             connections: target.connections,
-            pools: vec![Arc::new(Plan {
-                settings: Settings::default(),
-                charset: None,
-                read_timeout: target.timeout,
-                write_timeout: target.timeout,
-                exercise: Some(Exercise {
-                    statement: "SELECT 1".to_owned(),
-                    busy: Duration::from_secs(1),
-                    rests: vec![Duration::from_secs(30), Duration::from_secs(240)],
-                }),
-            })],
-            ladder: Some(ladder::settings::Settings::default()),
+            pools: pools(&target.pools),
+            ladder: target.ladder.enabled.then(|| ladder_settings(&target.ladder)),
             manner: Manner {
-                spacing: Spacing::default(),
-                circuit_interval: Duration::from_secs(300),
-                down_after: Duration::from_secs(60),
+                spacing: Spacing { floor: target.backoff.floor, first: target.backoff.first, cap: target.backoff.cap },
+                circuit_interval: target.circuit_interval,
+                down_after: target.down_after,
                 every: target.every,
                 is_counted,
             },
-            give_up: Duration::from_secs(300),
+            give_up: target.give_up_after,
             collectors: collectors.clone(),
         }));
     }
     if mistakes.is_empty() { Ok(targets) } else { Err(mistakes) }
+}
+
+/// The pool of the collectors comes first: the one called `default`, or else the first by name.
+fn pools(configured: &BTreeMap<String, config::Pool>) -> Vec<Arc<Plan>> {
+    let mut names: Vec<&String> = configured.keys().collect();
+    names.sort_by_key(|name| (*name != "default", *name));
+    names.into_iter().map(|name| Arc::new(plan(name, &configured[name]))).collect()
+}
+
+/// A connection that was used a moment ago is not asked for a sign of life, as HikariCP has it too.
+const PRE_PING_AFTER: Duration = Duration::from_millis(500);
+
+fn plan(name: &str, pool: &config::Pool) -> Plan {
+    let exercise = &pool.exercise;
+    Plan {
+        settings: Settings {
+            name: name.into(),
+            size: pool.size,
+            max_overflow: pool.max_overflow,
+            timeout: pool.timeout,
+            recycle: pool.recycle,
+            pre_ping: pool.pre_ping.then_some(PRE_PING_AFTER),
+            reset_on_return: match pool.reset_on_return {
+                config::ResetOnReturn::Rollback => ResetOnReturn::Rollback,
+                config::ResetOnReturn::None => ResetOnReturn::None,
+            },
+            open_within: pool.connect_timeout,
+            answer_within: pool.read_timeout,
+        },
+        charset: pool.charset.clone(),
+        read_timeout: pool.read_timeout,
+        write_timeout: pool.write_timeout,
+        exercise: exercise.enabled.then(|| Exercise {
+            statement: exercise.statement.clone(),
+            busy: exercise.busy,
+            rests: exercise.rests.clone(),
+        }),
+    }
+}
+
+fn ladder_settings(ladder: &config::Ladder) -> ladder::settings::Settings {
+    ladder::settings::Settings {
+        ages: ladder.ages.clone(),
+        cap: ladder.cap,
+        precision: ladder.precision,
+        stagger: ladder.stagger,
+        // What an opening that was refused waits follows the pace of the openings.
+        retry: (ladder.stagger * 5).min(Duration::from_secs(60)),
+        recheck_every: ladder.recheck_every,
+        ..ladder::settings::Settings::default()
+    }
 }
 
 /// The collectors that are on: by default, unless the configuration says otherwise.
