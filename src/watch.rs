@@ -23,6 +23,7 @@ mod evidence;
 mod desk;
 pub mod families;
 pub mod headroom;
+mod canaries;
 mod outage;
 mod collection;
 mod rounds;

@@ -110,7 +110,7 @@ async fn question_all(
         let again = look(connection, &facts.server, &listed, &answer.threads, deadline + SETTLE).await?;
         answer.threads.extend(again);
     }
-    for orphan in question.orphans.iter().filter(|orphan| is_same_life(&orphan.standing, &standing)) {
+    for orphan in question.orphans.iter().filter(|orphan| orphan.standing.is_same_life(&standing)) {
         let id = orphan.thread_id;
         match connection.query(&format!("KILL {id}"), deadline + SETTLE).await {
             Ok(_) => answer.killed += 1,
@@ -159,13 +159,6 @@ fn statement(server: &Server, ids: &[u32]) -> String {
         "SELECT id, command FROM {table} WHERE id IN ({}) AND user = SUBSTRING_INDEX(USER(), '@', 1)",
         ids.join(", ")
     )
-}
-
-/// Whether a thread's number still means the same thread.
-fn is_same_life(before: &Standing, now: &Standing) -> bool {
-    let (one, other) = (before.incarnation(now.read_at), now.incarnation(now.read_at));
-    let (Some(began), Some(begins)) = (one.began_ago, other.began_ago) else { return false };
-    one.identity == other.identity && began.abs_diff(begins) <= Duration::from_secs(2)
 }
 
 #[cfg(test)]

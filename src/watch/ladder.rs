@@ -106,6 +106,10 @@ pub enum Event {
     Room(bool),
     /// There is reason to believe that the limit has changed: look now.
     Doubt,
+    /// What ended this canary is known, and it was no idleness.
+    Explained {
+        id: CanaryId,
+    },
     /// `due` has come.
     Tick,
 }
@@ -216,6 +220,7 @@ impl Ladder {
                     self.recheck_at = Some(now);
                 }
             }
+            Event::Explained { id } => self.explained(id, &mut step),
             Event::Tick => {}
         }
         self.advance(now, &mut step);
@@ -316,6 +321,17 @@ impl Ladder {
         if event {
             self.void(now, step);
         }
+    }
+
+    // A KILL, say: taken out before it can be taken for a limit.
+    fn explained(&mut self, id: CanaryId, step: &mut Step) {
+        let pending: Vec<Pending> = self.pending.extract_if(.., |pending| pending.death.id == id).collect();
+        for Pending { death, .. } in pending {
+            step.tested.push(death.tested(TestResult::Void));
+            self.bury(death.id, None, step);
+        }
+        let judged = self.knowledge.explained(id);
+        tell(judged, step);
     }
 
     fn fell_silent(&mut self, now: Instant, id: CanaryId) {

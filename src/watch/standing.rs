@@ -20,6 +20,9 @@ const VARIABLES: &str = "SHOW VARIABLES WHERE Variable_name IN ('server_uuid', '
      'port', 'wait_timeout', 'interactive_timeout', 'idle_transaction_timeout', 'idle_readonly_transaction_timeout', \
      'idle_write_transaction_timeout', 'max_allowed_packet', 'max_connect_errors')";
 
+/// `Uptime` is in whole seconds, and an answer takes its time.
+const UPTIME_SPREAD: Duration = Duration::from_secs(2);
+
 /// Whoever can be asked a statement.
 pub trait Askable: Send {
     fn ask(&mut self, sql: &str, deadline: Instant) -> impl Future<Output = Result<Rows, Failure>> + Send;
@@ -84,6 +87,14 @@ impl Standing {
             max_allowed_packet: number(variables, "max_allowed_packet"),
             max_connect_errors: number(variables, "max_connect_errors"),
         }
+    }
+
+    /// Whether the same server said both, in the same life: a number still means the same thread then.
+    pub fn is_same_life(&self, other: &Standing) -> bool {
+        let at = self.read_at.max(other.read_at);
+        let (one, two) = (self.incarnation(at), other.incarnation(at));
+        let (Some(began), Some(begins)) = (one.began_ago, two.began_ago) else { return false };
+        one.identity == two.identity && began.abs_diff(begins) <= UPTIME_SPREAD
     }
 
     /// The server's life, as it looks at that time.

@@ -128,6 +128,11 @@ impl Knowledge {
         self.deaths.extract_if(.., fresh).map(|(death, _)| Judged::Void(death)).collect()
     }
 
+    /// This death was no idleness.
+    pub(super) fn explained(&mut self, id: CanaryId) -> Vec<Judged> {
+        self.deaths.extract_if(.., |(death, _)| death.id == id).map(|(death, _)| Judged::Void(death)).collect()
+    }
+
     fn begin_a_round(&mut self) {
         self.round += 1;
         self.survived_in_round = Duration::ZERO;
