@@ -16,6 +16,7 @@ mod state;
 mod query;
 mod reply;
 mod scrape;
+mod events;
 mod page;
 mod routes;
 mod connection;

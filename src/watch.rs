@@ -6,6 +6,8 @@
 pub mod snapshot;
 pub mod board;
 pub mod clock;
+mod stall;
+pub mod events;
 pub mod circuit;
 pub mod backoff;
 pub mod state;
@@ -24,14 +26,18 @@ mod desk;
 pub mod families;
 pub mod headroom;
 mod canaries;
+mod keeper;
+mod idle;
 mod outage;
 mod collection;
 mod rounds;
 mod shelf;
 mod told;
+mod seat;
 mod task;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,15 +46,18 @@ use tokio::task::{Id, JoinSet};
 use tracing::error;
 
 use self::board::{Board, Slot};
+use self::events::Events;
 use self::families::TargetInstruments;
+use self::keeper::Keeper;
 use self::pools::Pools;
 use self::pools::families::PoolInstruments;
 use self::recovery::Recovery;
 use self::rounds::Place;
+use self::seat::Seat;
 use self::shelf::Shelf;
 use self::snapshot::Snapshot;
+use self::stall::Stalls;
 use self::target::Target;
-use self::task::Seat;
 use crate::metrics::Family;
 use crate::mysql::budget::{Budget, Purpose};
 
@@ -72,12 +81,27 @@ const RESTART_PAUSE: Duration = Duration::from_secs(1);
 pub struct Watch {
     board: Arc<Board>,
     seats: Vec<Seat>,
+    events: Events,
+    stalls: Stalls,
+    keeper: Option<Keeper>,
+}
+
+/// What all targets share, as configured.
+#[derive(Clone, Debug)]
+pub struct Common {
+    /// Where what is learned is kept for the next start; nowhere if none.
+    pub state_directory: Option<PathBuf>,
+    /// How many events are kept.
+    pub events: usize,
 }
 
 impl Watch {
     /// Gives every target its place. Nothing runs yet.
-    pub fn new(targets: Vec<Arc<Target>>, shutdown: &watch::Receiver<bool>) -> Watch {
+    pub fn new(targets: Vec<Arc<Target>>, common: &Common, shutdown: &watch::Receiver<bool>) -> Watch {
         let of = targets.len();
+        let (events, stalls) = (Events::keeping(common.events), Stalls::new());
+        let is_configured = |name: &str| targets.iter().any(|target| target.name == name);
+        let keeper = common.state_directory.as_deref().map(|directory| Keeper::open(directory, is_configured));
         let seat = |(place, target): (usize, Arc<Target>)| {
             let snapshot = Snapshot {
                 address: target.access.endpoint.to_string(),
@@ -95,11 +119,29 @@ impl Watch {
             let shelf = Shelf::new(Recovery::new(target.manner, instruments.all()));
             let slot = Arc::new(Slot::new(&target.name, target.label.clone(), snapshot));
             let place = Place { place, of };
-            Seat { target, slot, instruments, budget, pools, shelf, place, shutdown: shutdown.clone() }
+            Seat {
+                name: target.name.as_str().into(),
+                target,
+                slot,
+                instruments,
+                budget,
+                pools,
+                shelf,
+                place,
+                events: events.clone(),
+                stalls: stalls.clone(),
+                keeper: keeper.clone(),
+                shutdown: shutdown.clone(),
+            }
         };
         let seats: Vec<Seat> = targets.into_iter().enumerate().map(seat).collect();
         let board = Arc::new(Board::new(seats.iter().map(|seat| seat.slot.clone()).collect()));
-        Watch { board, seats }
+        Watch { board, seats, events, stalls, keeper }
+    }
+
+    /// What happens to the targets.
+    pub fn events(&self) -> &Events {
+        &self.events
     }
 
     pub fn board(&self) -> &Arc<Board> {
@@ -108,28 +150,52 @@ impl Watch {
 
     /// Watches until shutdown; returns when the last task has left its connections.
     pub async fn run(self) {
-        let mut tasks = JoinSet::new();
-        let mut seats: HashMap<Id, Seat> = HashMap::new();
-        for seat in self.seats {
-            let id = tasks.spawn(task::run(seat.clone())).id();
-            seats.insert(id, seat);
-        }
-        while let Some(ended) = tasks.join_next_with_id().await {
-            let Err(died) = ended else { continue };
-            let Some(seat) = seats.remove(&died.id()) else { continue };
-            if *seat.shutdown.borrow() {
-                continue;
+        let Watch { seats, stalls, keeper, .. } = self;
+        let beside = {
+            let keeper = keeper.clone();
+            async move {
+                let keeping = async {
+                    match &keeper {
+                        Some(keeper) => keeper.run().await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::join!(stalls.run(), keeping)
             }
-            error!(target = %seat.target.name, defect = %died, "the task of a target died and is started anew");
-            seat.instruments.restarted();
-            let again = seat.clone();
-            let id = tasks
-                .spawn(async move {
-                    tokio::time::sleep(RESTART_PAUSE).await;
-                    task::run(again).await;
-                })
-                .id();
-            seats.insert(id, seat);
+        };
+        tokio::select! {
+            () = watch(seats) => {}
+            _ = beside => {}
         }
+        if let Some(keeper) = keeper {
+            keeper.store().await;
+        }
+    }
+}
+
+/// Keeps the task of every target alive until shutdown.
+async fn watch(all: Vec<Seat>) {
+    let mut tasks = JoinSet::new();
+    let mut seats: HashMap<Id, Seat> = HashMap::new();
+    for seat in all {
+        let id = tasks.spawn(task::run(seat.clone())).id();
+        seats.insert(id, seat);
+    }
+    while let Some(ended) = tasks.join_next_with_id().await {
+        let Err(died) = ended else { continue };
+        let Some(seat) = seats.remove(&died.id()) else { continue };
+        if *seat.shutdown.borrow() {
+            continue;
+        }
+        error!(target = %seat.target.name, defect = %died, "the task of a target died and is started anew");
+        seat.instruments.restarted();
+        let again = seat.clone();
+        let id = tasks
+            .spawn(async move {
+                tokio::time::sleep(RESTART_PAUSE).await;
+                task::run(again).await;
+            })
+            .id();
+        seats.insert(id, seat);
     }
 }

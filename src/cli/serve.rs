@@ -12,7 +12,7 @@ use super::telemetry;
 use crate::collect::COLLECTORS;
 use crate::config::Loaded;
 use crate::http::{self, BindError};
-use crate::watch::{Watch, target};
+use crate::watch::{Common, Watch, target};
 
 /// Runs until it is told to stop.
 pub(super) fn serve(loaded: Loaded) -> Exit {
@@ -61,8 +61,15 @@ async fn run(loaded: Loaded, targets: Vec<Arc<target::Target>>) -> Exit {
 
     let on = |name: &str| targets.iter().any(|target| target.collectors.iter().any(|collector| collector.name == name));
     let collectors = COLLECTORS.iter().map(|collector| (collector.name, on(collector.name))).collect();
-    let watch = Watch::new(targets, &stopped);
-    let state = Arc::new(http::State::new(watch.board().clone(), collectors, &loaded.config.web.telemetry_path));
+    let common =
+        Common { state_directory: loaded.config.state_directory.clone(), events: loaded.config.events.keep as usize };
+    let watch = Watch::new(targets, &common, &stopped);
+    let state = Arc::new(http::State::new(
+        watch.board().clone(),
+        watch.events().clone(),
+        collectors,
+        &loaded.config.web.telemetry_path,
+    ));
     let mut stop_serving = stopped.clone();
     let until_stopped = async move {
         // A sender that is gone means the same.

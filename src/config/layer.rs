@@ -185,10 +185,8 @@ impl<'a> Filling<'a> {
 
 /// Whether a path is that of a pool's name.
 pub(crate) fn is_pool(path: &[String]) -> bool {
-    match path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["targets", _, "pools", _] | ["defaults", "pools", _] => true,
-        _ => false,
-    }
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    matches!(path.as_slice(), ["targets", _, "pools", _] | ["defaults", "pools", _])
 }
 
 /// A name as the environment can spell it: `Orders-EU` and `orders.eu` are both `orders_eu`.

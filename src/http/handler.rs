@@ -11,18 +11,22 @@ pub(super) enum Handler {
     HealthDetailed,
     Healthy,
     Ready,
+    Events,
+    Recover,
     Page,
     NotFound,
 }
 
 impl Handler {
-    pub(super) const ALL: [Handler; 8] = [
+    pub(super) const ALL: [Handler; 10] = [
         Handler::Metrics,
         Handler::Health,
         Handler::HealthDb,
         Handler::HealthDetailed,
         Handler::Healthy,
         Handler::Ready,
+        Handler::Events,
+        Handler::Recover,
         Handler::Page,
         Handler::NotFound,
     ];
@@ -38,6 +42,8 @@ impl Handler {
             "/health/detailed" | "/api/health/detailed" => Handler::HealthDetailed,
             "/-/healthy" => Handler::Healthy,
             "/-/ready" => Handler::Ready,
+            "/events" => Handler::Events,
+            "/-/recover" => Handler::Recover,
             "/" => Handler::Page,
             _ => Handler::NotFound,
         }
@@ -51,6 +57,8 @@ impl Handler {
             Handler::HealthDetailed => "health_detailed",
             Handler::Healthy => "healthy",
             Handler::Ready => "ready",
+            Handler::Events => "events",
+            Handler::Recover => "recover",
             Handler::Page => "page",
             Handler::NotFound => "not_found",
         }
@@ -68,6 +76,8 @@ impl Handler {
             Handler::HealthDb | Handler::Ready => {
                 &[StatusCode::OK, StatusCode::METHOD_NOT_ALLOWED, StatusCode::SERVICE_UNAVAILABLE]
             }
+            Handler::Events => &[StatusCode::OK, StatusCode::BAD_REQUEST, StatusCode::METHOD_NOT_ALLOWED],
+            Handler::Recover => &[StatusCode::ACCEPTED, StatusCode::BAD_REQUEST, StatusCode::METHOD_NOT_ALLOWED],
             Handler::NotFound => &[StatusCode::NOT_FOUND],
             Handler::Health | Handler::HealthDetailed | Handler::Healthy | Handler::Page => {
                 &[StatusCode::OK, StatusCode::METHOD_NOT_ALLOWED]
@@ -77,7 +87,7 @@ impl Handler {
 }
 
 /// The paths that answer, for who asked for another one.
-pub(super) const PATHS: [&str; 9] = [
+pub(super) const PATHS: [&str; 10] = [
     "/",
     "/health",
     "/health/db",
@@ -87,4 +97,5 @@ pub(super) const PATHS: [&str; 9] = [
     "/api/health/detailed",
     "/-/healthy",
     "/-/ready",
+    "/events",
 ];

@@ -15,7 +15,7 @@ pub(super) fn filter(query: Option<&str>, state: &State) -> Result<Filter, Strin
     for (name, value) in pairs(query.unwrap_or_default()) {
         match name.as_str() {
             "collect[]" => filter.collectors.push(collector(value, state)?),
-            "target[]" => filter.targets.push(target(value, state)?),
+            "target[]" => filter.targets.push(target(&name, value, state)?),
             // Prometheus passes whatever `params` an operator has set; not ours to judge.
             _ => {}
         }
@@ -42,20 +42,21 @@ fn collector(asked: String, state: &State) -> Result<String, String> {
     }
 }
 
-fn target(asked: String, state: &State) -> Result<String, String> {
+/// A target by its name, for the parameter of that name.
+pub(super) fn target(parameter: &str, asked: String, state: &State) -> Result<String, String> {
     if state.board.slots().iter().any(|slot| slot.name() == asked) {
         return Ok(asked);
     }
     let known = state.board.slots().iter().map(|slot| slot.name());
-    Err(format!("there is no target `{}` (target[])\n  targets: {}\n", shown(&asked), list(known)))
+    Err(format!("there is no target `{}` ({parameter})\n  targets: {}\n", shown(&asked), list(known)))
 }
 
 /// What a client sent, fit to be sent back: short, on one line, without control characters.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     text.chars().take(80).flat_map(char::escape_debug).collect()
 }
 
-fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.collect();
     let mut list = names[..names.len().min(LISTED)].join(", ");
     if names.is_empty() {
@@ -67,7 +68,7 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     list
 }
 
-fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+pub(super) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
     query.split('&').filter(|part| !part.is_empty()).map(|part| {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
         (decode(name), decode(value))
@@ -105,12 +106,16 @@ mod tests {
 
     use super::*;
     use crate::watch::board::{Board, Slot};
+    use crate::watch::events::Events;
     use crate::watch::snapshot::Snapshot;
 
     fn read(query: &str) -> Result<Filter, String> {
         let slots = ["orders", "böse & co"].map(|name| Arc::new(Slot::new(name, None, Snapshot::default())));
         let collectors = vec![("global_status", true), ("global_variables", true), ("slave_status", false)];
-        filter(Some(query), &State::new(Arc::new(Board::new(slots.into())), collectors, "/metrics"))
+        filter(
+            Some(query),
+            &State::new(Arc::new(Board::new(slots.into())), Events::keeping(10), collectors, "/metrics"),
+        )
     }
 
     fn check(query: &str, targets: &[&str], collectors: &[&str]) {

@@ -8,6 +8,7 @@ use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use tokio::time::Instant;
 
+use super::events::{events, recover};
 use super::handler::{Handler, PATHS};
 use super::life::Life;
 use super::page::page;
@@ -23,11 +24,14 @@ pub(super) async fn answer(state: &State, life: &Arc<Life>, request: Request<Inc
     let handler = Handler::of(request.uri.path(), &state.telemetry_path);
     let reply = match request.method {
         _ if handler == Handler::NotFound => not_found(&state.telemetry_path),
+        Method::POST if handler == Handler::Recover => recover(state, request.uri.query()),
+        _ if handler == Handler::Recover => wrong_method("POST"),
         Method::GET | Method::HEAD => match handler {
             Handler::Metrics => scrape(state, life, &request).await,
+            Handler::Events => events(state, request.uri.query()),
             other => health(state, other),
         },
-        _ => wrong_method(),
+        _ => wrong_method("GET, HEAD"),
     };
     state.counters.answered(handler, reply.status(), asked.elapsed());
     reply
@@ -71,8 +75,9 @@ fn not_found(telemetry_path: &str) -> Reply {
     text(StatusCode::NOT_FOUND, body)
 }
 
-fn wrong_method() -> Reply {
-    let mut reply = text(StatusCode::METHOD_NOT_ALLOWED, "error: this path is for GET and HEAD\n");
-    reply.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+fn wrong_method(allowed: &'static str) -> Reply {
+    let says = format!("error: this path is for {}\n", allowed.replace(", ", " and "));
+    let mut reply = text(StatusCode::METHOD_NOT_ALLOWED, says);
+    reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     reply
 }

@@ -11,6 +11,7 @@ use super::places::Places;
 use super::process::Process;
 use crate::metrics::{Block, BlockBuilder};
 use crate::watch::board::Board;
+use crate::watch::events::Events;
 
 /// How many large answers are made at once, each on a thread of its own.
 const LARGE: usize = 2;
@@ -19,6 +20,7 @@ const LARGE: usize = 2;
 #[derive(Debug)]
 pub struct State {
     pub(super) board: Arc<Board>,
+    pub(super) events: Events,
     /// Every collector that there is, and whether it is on.
     pub(super) collectors: Vec<(&'static str, bool)>,
     pub(super) telemetry_path: String,
@@ -32,9 +34,15 @@ pub struct State {
 
 impl State {
     /// `collectors` names every collector that exists and says whether it is on.
-    pub fn new(board: Arc<Board>, collectors: Vec<(&'static str, bool)>, telemetry_path: &str) -> State {
+    pub fn new(
+        board: Arc<Board>,
+        events: Events,
+        collectors: Vec<(&'static str, bool)>,
+        telemetry_path: &str,
+    ) -> State {
         State {
             board,
+            events,
             collectors,
             telemetry_path: telemetry_path.to_owned(),
             counters: Counters::new(),

@@ -20,6 +20,7 @@ use super::state::State;
 use crate::metrics::{Block, BlockBuilder, Kind};
 use crate::mysql::failure::Failure;
 use crate::watch::board::{Board, Slot};
+use crate::watch::events::Events;
 use crate::watch::snapshot::{ProbeResult, Snapshot};
 
 /// A server on a port of its own that watches `orders` and `billing`.
@@ -38,7 +39,8 @@ impl Site {
     fn start_on(telemetry_path: &str, limits: Limits) -> Site {
         let slots = ["orders", "billing"].map(|name| Arc::new(Slot::new(name, Some(name.to_owned()), snapshot(None))));
         let collectors = vec![("global_status", true), ("global_variables", true), ("slave_status", false)];
-        let state = Arc::new(State::new(Arc::new(Board::new(slots.into())), collectors, telemetry_path));
+        let board = Arc::new(Board::new(slots.into()));
+        let state = Arc::new(State::new(board, Events::keeping(100), collectors, telemetry_path));
         let listeners = bind(&["127.0.0.1:0".to_owned()]).expect("the system chooses a free port");
         let address = listeners[0].local_address();
         let (shutdown, told) = oneshot::channel::<()>();

@@ -120,11 +120,19 @@ pub struct Target {
     state: &'static str,
     every_seconds: f64,
     consecutive_failures: u64,
+    undecided_losses: Undecided,
     last_success: Option<String>,
     probe: Option<Probe>,
     server: Option<Server>,
     connections: Option<Connections>,
     collectors: Vec<Collector>,
+}
+
+/// Lost connections that are not counted yet: the server is away, and may come back as what tells why.
+#[derive(Debug, Serialize)]
+struct Undecided {
+    pool: u64,
+    canary: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -185,6 +193,7 @@ fn target(seen: &Seen) -> Target {
         state: seen.state(),
         every_seconds: snapshot.every.as_secs_f64(),
         consecutive_failures: snapshot.consecutive_failures,
+        undecided_losses: Undecided { pool: snapshot.undecided.0, canary: snapshot.undecided.1 },
         last_success: snapshot.last_success.map(time),
         probe: snapshot.probe.as_ref().map(probe),
         server: snapshot
@@ -319,6 +328,7 @@ mod tests {
                 "state": "degraded",
                 "every_seconds": 15.0,
                 "consecutive_failures": 2,
+                    "undecided_losses": {"pool": 0, "canary": 0},
                 "last_success": "1970-01-01T00:00:00.000Z",
                 "probe": {
                     "at": "2023-11-14T22:13:20.500Z",

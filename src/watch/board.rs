@@ -35,6 +35,8 @@ pub struct Slot {
     up: [Arc<Block>; 2],
     state: Mutex<State>,
     scraped: watch::Sender<Option<Instant>>,
+    /// How often somebody asked to connect anew.
+    recoveries: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -107,7 +109,14 @@ impl Slot {
     pub fn new(name: &str, label: Option<String>, snapshot: Snapshot) -> Slot {
         let state = State { snapshot: Arc::new(snapshot), ..State::default() };
         let up = [false, true].map(|up| Arc::new(up_block(label.as_deref(), up)));
-        Slot { name: name.to_owned(), label, up, state: Mutex::new(state), scraped: watch::Sender::new(None) }
+        Slot {
+            name: name.to_owned(),
+            label,
+            up,
+            state: Mutex::new(state),
+            scraped: watch::Sender::new(None),
+            recoveries: watch::Sender::new(0),
+        }
     }
 
     pub fn name(&self) -> &str {
@@ -121,6 +130,16 @@ impl Slot {
     /// When scrapes arrive.
     pub fn scrapes(&self) -> watch::Receiver<Option<Instant>> {
         self.scraped.subscribe()
+    }
+
+    /// Wants every pooled connection dropped, and connected anew. The target's task does it.
+    pub fn recover(&self) {
+        self.recoveries.send_modify(|count| *count += 1);
+    }
+
+    /// When somebody wants that.
+    pub fn recoveries(&self) -> watch::Receiver<u64> {
+        self.recoveries.subscribe()
     }
 
     pub fn snapshot(&self) -> Arc<Snapshot> {

@@ -14,7 +14,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use self::canary::{Order, Told, live};
+use self::canary::{Order, Told, Way, live};
 use super::desk::Ended;
 use super::evidence::Orphan;
 use super::ladder::bounds::{Bounds, Owner};
@@ -103,6 +103,9 @@ impl Canaries {
 
     /// Another server, or another life of it, is behind the target now.
     pub(super) fn met(&mut self, standing: &Standing) {
+        if !standing.tells_its_life() {
+            return;
+        }
         let before = self.life.replace(standing.clone());
         if before.is_some_and(|before| !before.is_same_life(standing)) {
             self.on(Event::ServerChanged);
@@ -165,9 +168,8 @@ impl Canaries {
                     let _ = tell.send((id, told));
                 };
                 let (target, gate, late) = (self.target.clone(), self.gate.clone(), self.inbox.clone());
-                self.alive.push(Box::pin(async move {
-                    live(&target, id, facts, place, session_wait_timeout, inbox, (&gate, &late), tell).await;
-                }));
+                let way = Way { target, facts, place, gate, late };
+                self.alive.push(Box::pin(live(way, id, session_wait_timeout, inbox, tell)));
             }
             Command::Rest { id, session_wait_timeout, .. } => self.order(id, Order::Rest(session_wait_timeout)),
             Command::Ping { id } => self.order(id, Order::Ping),

@@ -315,7 +315,7 @@ impl Desk {
         judged
     }
 
-    /// How many losses of pools are not counted yet.
+    /// How many losses of this source are not counted yet.
     pub(super) fn provisional(&self, source: Source) -> u64 {
         let is_of = |case: &&Case| case.source == source;
         let waiting = self.new.iter().chain(&self.in_question).filter(is_of).count() as u64;

@@ -36,13 +36,13 @@ impl fmt::Debug for Unfinished {
 }
 
 /// The deadline for a login that is run by `within`.
-pub fn longest() -> Instant {
+pub(super) fn longest() -> Instant {
     Instant::now() + LONGEST
 }
 
 /// Waits for a login until the deadline, and answers what is left of it then. `leave` ends in order what comes of it
 /// too late.
-pub async fn within<C, L>(
+pub(super) async fn within<C, L>(
     login: impl Future<Output = Result<C, Failure>> + Send + 'static,
     deadline: Instant,
     gate: &Arc<Gate>,

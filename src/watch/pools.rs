@@ -100,6 +100,16 @@ impl Pools {
         &self.pools[0].1
     }
 
+    /// The name of the pool that collectors use.
+    pub fn first_name(&self) -> &str {
+        &self.pools[0].0.settings.name
+    }
+
+    /// Whether that pool is in steady use without collectors.
+    pub fn first_is_exercised(&self) -> bool {
+        self.pools[0].0.exercise.is_some()
+    }
+
     /// Closes every resting connection, and those in use when they come back; says how many of each.
     pub fn recover(&self) -> pool::Recovered {
         let mut all = pool::Recovered { closed: 0, marked: 0 };

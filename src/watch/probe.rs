@@ -45,7 +45,15 @@ pub struct Ended {
     /// What the target's name resolved to, where there was a name and an answer.
     pub addresses: Option<BTreeSet<IpAddr>>,
     /// What was found out about the path, where the server was asked.
-    pub path: Option<Known>,
+    pub path: Option<Found>,
+}
+
+/// What the server has said of the path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub path: Known,
+    /// The address that the server sees of us.
+    pub seen_as: Option<String>,
 }
 
 /// What is known of the path to the server.
@@ -157,7 +165,7 @@ async fn log_in(
     path: Known,
     began: Instant,
     deadline: Instant,
-) -> (Result<Facts, Failure>, Duration, Option<Known>) {
+) -> (Result<Facts, Failure>, Duration, Option<Found>) {
     let mut connection: Connection = match dialed.login(&target.access, deadline, times).await {
         Ok(connection) => connection,
         Err(failure) => return (Err(failure), began.elapsed(), None),
@@ -186,8 +194,10 @@ async fn log_in(
     }
 }
 
-async fn ask_path(connection: &mut Connection, facts: &Facts, ours: SocketAddr, deadline: Instant) -> Known {
+async fn ask_path(connection: &mut Connection, facts: &Facts, ours: SocketAddr, deadline: Instant) -> Found {
     let question = path::question(&facts.server, facts.connection_id);
-    let Ok(rows) = connection.query(&question, deadline).await else { return Known::NotTold };
-    rows.scalar().and_then(|shown| Path::between(ours, shown)).map_or(Known::NotTold, Known::Is)
+    let rows = connection.query(&question, deadline).await.ok();
+    let seen_as = rows.as_ref().and_then(|rows| rows.scalar()).map(str::to_owned);
+    let path = seen_as.as_deref().and_then(|shown| Path::between(ours, shown)).map_or(Known::NotTold, Known::Is);
+    Found { path, seen_as }
 }

@@ -86,6 +86,11 @@ impl Rounds {
         }
     }
 
+    /// When the last round began.
+    pub(super) fn began(&self) -> Option<Instant> {
+        self.began
+    }
+
     /// A round begins, or would have.
     pub(super) fn begin(&mut self, now: Instant) {
         (self.now, self.owed) = (false, false);

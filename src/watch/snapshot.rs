@@ -21,6 +21,8 @@ pub struct Snapshot {
     /// Connections at the server: in use, and the limit.
     pub connections: Option<(u64, u64)>,
     pub collectors: Vec<CollectorResult>,
+    /// Losses that are not counted yet, since it is not known what became of the server: of pools, and of canaries.
+    pub undecided: (u64, u64),
 }
 
 /// How the last probe ended.

@@ -89,6 +89,11 @@ impl Standing {
         }
     }
 
+    /// Whether it says since when the server runs.
+    pub fn tells_its_life(&self) -> bool {
+        self.uptime.is_some()
+    }
+
     /// Whether the same server said both, in the same life: a number still means the same thread then.
     pub fn is_same_life(&self, other: &Standing) -> bool {
         let at = self.read_at.max(other.read_at);
@@ -112,14 +117,18 @@ fn number(rows: &Rows, name: &str) -> Option<u64> {
     value(rows, name)?.parse().ok()
 }
 
-/// `server_uuid`; MariaDB's `server_uid` where it has one; else what tells servers of one host apart.
+/// `server_uuid`; else what tells servers of one host apart, with MariaDB's `server_uid` where it has one. That is
+/// made of the host's network card and the port, so containers and namespaces can share it.
 fn identity(variables: &Rows) -> Option<Identity> {
     let own = |name| value(variables, name).filter(|text| !text.is_empty());
-    if let Some(id) = own("server_uuid").or_else(|| own("server_uid")) {
-        return Some(Identity::new(id));
+    if let Some(uuid) = own("server_uuid") {
+        return Some(Identity::new(uuid));
     }
-    let (id, host, port) = (own("server_id")?, own("hostname")?, own("port")?);
-    Some(Identity::new(&format!("{id}@{host}:{port}")))
+    let parts = [own("server_uid"), own("server_id"), own("hostname"), own("port")];
+    if parts[0].is_none() && parts[1..].iter().any(Option::is_none) {
+        return None;
+    }
+    Some(Identity::new(&parts.map(Option::unwrap_or_default).join("/")))
 }
 
 #[cfg(test)]
@@ -137,9 +146,10 @@ mod tests {
     #[test]
     fn a_server_is_known_by_the_best_name_that_it_has() {
         let fallback = [("server_id", "1"), ("hostname", "db"), ("port", "3306")];
-        assert_eq!(identity_of(&fallback).as_deref(), Some("1@db:3306"));
-        assert_eq!(identity_of(&[&fallback[..], &[("server_uid", "u")]].concat()).as_deref(), Some("u"));
-        assert_eq!(identity_of(&[&fallback[..], &[("server_uid", "")]].concat()).as_deref(), Some("1@db:3306"));
+        assert_eq!(identity_of(&fallback).as_deref(), Some("/1/db/3306"));
+        assert_eq!(identity_of(&[&fallback[..], &[("server_uid", "u")]].concat()).as_deref(), Some("u/1/db/3306"));
+        assert_eq!(identity_of(&[&fallback[..], &[("server_uid", "")]].concat()).as_deref(), Some("/1/db/3306"));
+        assert_eq!(identity_of(&[("server_uid", "u")]).as_deref(), Some("u///"));
         assert_eq!(identity_of(&[&fallback[..], &[("server_uuid", "x")]].concat()).as_deref(), Some("x"));
         assert_eq!(identity_of(&[("server_id", "1")]), None);
     }

@@ -15,7 +15,6 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
@@ -25,27 +24,30 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, 
 use tracing::info;
 
 use super::backoff::Trigger;
-use super::board::Slot;
+use super::canaries::Happened;
 use super::clock::Ticks;
 use super::collection::{self, Collection};
-use super::desk::{Judged, Scene};
+use super::desk::{Judged, Note, Scene};
+use super::events::What;
 use super::evidence::{self, Answer};
 use super::exercise;
-use super::families::{Job, Run, TargetInstruments, unix_now};
-use super::loss::{self, Fresh, Source};
+use super::families::{Job, Run, unix_now};
+use super::idle::Idle;
+use super::loss::{self, Booked, Fresh, Rest, Source};
 use super::outage::Outage;
-use super::pools::{News, Pools};
-use super::probe::{self, Ended, Known, Probed};
+use super::pools::{self, News};
+use super::probe::{self, Ended, Found, Known, Probed};
 use super::recovery::Change;
-use super::rounds::{Place, Rounds, SHOWN_FOR_INTERVALS};
-use super::shelf::{Shelf, Taken};
+use super::rounds::{Rounds, SHOWN_FOR_INTERVALS};
+use super::seat::Seat;
+use super::shelf::Taken;
 use super::snapshot::{ProbeResult, Snapshot};
-use super::target::Target;
-use crate::mysql::budget::{Budget, Purpose};
+use super::told;
+use crate::mysql::budget::Purpose;
 use crate::mysql::failure::{Failure, Phase, Reason};
 use crate::mysql::handshake::Facts;
 use crate::mysql::path::Path;
-use crate::mysql::pool;
+use crate::mysql::pool::{Lost, closed};
 
 /// How long a job that is under way may take to end when the daemon stops.
 const GRACE: Duration = Duration::from_secs(4);
@@ -54,20 +56,10 @@ const GRACE: Duration = Duration::from_secs(4);
 /// connection at the server, so not every interval.
 const SILENT_BESIDE_AN_ANSWER: Duration = Duration::from_secs(60);
 
-type InFlight<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
+/// Timers that are late by less say nothing about the server either way.
+const STALLED: Duration = Duration::from_secs(2);
 
-/// What a task is given; it can be given again to a new task when this one died of a defect.
-#[derive(Clone, Debug)]
-pub(super) struct Seat {
-    pub(super) target: Arc<Target>,
-    pub(super) slot: Arc<Slot>,
-    pub(super) instruments: TargetInstruments,
-    pub(super) budget: Budget,
-    pub(super) pools: Pools,
-    pub(super) shelf: Shelf,
-    pub(super) place: Place,
-    pub(super) shutdown: watch::Receiver<bool>,
-}
+type InFlight<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
 
 /// Watches one target until shutdown.
 pub(super) async fn run(seat: Seat) {
@@ -80,6 +72,7 @@ struct Task {
     seat: Seat,
     snapshot: Snapshot,
     scrapes: watch::Receiver<Option<Instant>>,
+    recoveries: watch::Receiver<u64>,
     ticks: Ticks,
     seconds: Interval,
     first_probe: bool,
@@ -94,8 +87,15 @@ struct Task {
     /// Logins that others have given up.
     unfinished: FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send>>>,
     books: Taken,
+    idle: Idle,
+    /// Stalls up to here have been taken in.
+    stalls_to: Instant,
+    /// How the latest fresh login failed, while none got in since.
+    failure: Option<Failure>,
     addresses: Option<BTreeSet<IpAddr>>,
     path: Known,
+    /// The path that was told last.
+    path_told: Option<Path>,
     outage: Outage,
     /// There is something new to publish.
     news: bool,
@@ -122,6 +122,7 @@ impl Task {
         Task {
             snapshot: (*seat.slot.snapshot()).clone(),
             scrapes: seat.slot.scrapes(),
+            recoveries: seat.slot.recoveries(),
             ticks: Ticks::new(now + first_within.mul_f64(fastrand::f64()), seat.target.every),
             seconds,
             first_probe: true,
@@ -135,8 +136,12 @@ impl Task {
             asking: None,
             unfinished: FuturesUnordered::new(),
             books,
+            idle: seat.idle(),
+            stalls_to: now,
+            failure: None,
             addresses: None,
             path: Known::NotAsked,
+            path_told: None,
             outage: Outage::default(),
             news: true,
             seat,
@@ -165,16 +170,19 @@ impl Task {
                 () = ended(&mut self.exercising) => {}
                 answer = ended(&mut self.asking) => self.answered(answer),
                 Some(()) = self.unfinished.next() => {}
+                happened = self.idle.next() => self.happened(happened),
                 news = inbox.take() => news.into_iter().for_each(|news| self.heard(news)),
                 () = sleep_until(probe_due) => self.probe_due(),
                 () = until(attempt_due) => self.attempt_due(),
                 () = until(collect_due) => self.collect_due(collect_due),
                 () = until(ask_due) => self.ask_due(),
                 () = until(change_due) => {
+                    self.take_in_stalls();
                     let change = self.books.recovery.tick(Instant::now());
                     self.changed(change);
                 }
                 _ = self.seconds.tick() => self.second(),
+                Ok(()) = self.recoveries.changed() => self.recover(),
                 Ok(()) = self.scrapes.changed() => {
                     if let Some(at) = *self.scrapes.borrow_and_update() {
                         self.rounds.scraped(at);
@@ -293,8 +301,8 @@ impl Task {
         if let Some(addresses) = ended.addresses {
             self.addresses_seen(addresses);
         }
-        if let Some(path) = ended.path {
-            self.path = path;
+        if let Some(found) = ended.path {
+            self.path_found(found);
         }
         match ended.outcome {
             Ok(facts) => self.succeeds(facts, phases, fresh),
@@ -331,6 +339,7 @@ impl Task {
         self.snapshot.server = Some(facts.server.clone());
         self.books.desk.history().attempted(now, fresh);
         self.books.desk.can_be_asked(now);
+        self.failure = None;
         self.seat.pools.gate().open(facts);
         self.rounds.can_be_had();
         let change = self.books.recovery.good(attempt, now);
@@ -342,6 +351,12 @@ impl Task {
         let now = Instant::now();
         let attempt = self.wanted_by.attempt;
         self.seat.pools.gate().close();
+        self.turned_away(failure, attempt, now);
+    }
+
+    /// A fresh login of whatever kind has failed.
+    fn turned_away(&mut self, failure: &Failure, attempt: Option<Trigger>, now: Instant) {
+        self.failure = Some(failure.clone());
         self.books.desk.history().attempted(now, Fresh::from(failure));
         let change = self.books.recovery.bad(failure, attempt, now);
         self.changed(change);
@@ -368,10 +383,23 @@ impl Task {
         for (family, count) in [("ipv4", v4), ("ipv6", addresses.len() - v4)] {
             self.seat.instruments.dns_addresses.with_label_values(&[family]).set(count as f64);
         }
-        if self.addresses.as_ref().is_some_and(|before| *before != addresses) {
+        let before = self.addresses.replace(addresses.clone());
+        if let Some(before) = before.filter(|before| *before != addresses) {
             self.seat.instruments.dns_changes.inc();
+            let shown = |addresses: BTreeSet<IpAddr>| addresses.iter().map(IpAddr::to_string).collect();
+            self.seat.tell(What::Addresses { before: shown(before), after: shown(addresses) });
         }
-        self.addresses = Some(addresses);
+    }
+
+    fn path_found(&mut self, found: Found) {
+        self.path = found.path;
+        if let Known::Is(path) = found.path
+            && self.path_told.replace(path) != Some(path)
+        {
+            let seen_as =
+                found.seen_as.map(|seen| seen.rsplit_once(':').map_or(seen.clone(), |(host, _)| host.to_owned()));
+            self.seat.tell(What::Path { path: path.label(), seen_as });
+        }
     }
 
     // ---- rounds ----
@@ -403,7 +431,7 @@ impl Task {
     fn collection_ended(&mut self, collection: Collection) {
         self.news = true;
         let Seat { target, slot, instruments, .. } = &self.seat;
-        let seen = collection.seen;
+        let (seen, used) = (collection.seen, collection.headroom.connections());
         let is_away = self.outage.is_on();
         let answered = self.rounds.ended(collection, target, slot, instruments, &mut self.snapshot, is_away);
         let Some(at) = answered else { return };
@@ -411,7 +439,15 @@ impl Task {
             self.books.desk.history().kills_collected(at, com_kill);
         }
         if let (Some(wait), Some(interactive)) = (seen.wait_timeout, seen.interactive_timeout) {
-            self.seat.instruments.idle.configured(wait, interactive);
+            self.idle.configured(wait, interactive);
+        }
+        if let Some(used) = used {
+            self.idle.used(used);
+        }
+        if !self.seat.pools.first_is_exercised()
+            && let Some(began) = self.rounds.began()
+        {
+            self.idle.control_answered(began);
         }
         self.answers(at);
         self.awake(at);
@@ -436,14 +472,17 @@ impl Task {
     fn heard(&mut self, news: News) {
         let now = Instant::now();
         match news {
-            News::Answered { asked, .. } => {
+            News::Answered { pool, slot, asked } => {
                 self.seat.instruments.run(Job::Exercise, Run::Ok);
+                if self.is_control(&pool, slot) {
+                    self.idle.control_answered(asked);
+                }
                 self.answers(now);
                 self.awake(asked);
                 let change = self.books.recovery.kept(now);
                 self.changed(change);
             }
-            News::Unanswered { failure, .. } if failure == pool::closed() => {
+            News::Unanswered { failure, .. } if failure == closed() => {
                 self.seat.instruments.run(Job::Exercise, Run::Skipped);
             }
             News::Unanswered { failure, .. } => self.seat.instruments.run(Job::Exercise, Run::of(&failure)),
@@ -455,6 +494,8 @@ impl Task {
                 self.answers(now);
                 self.books.desk.history().attempted(now, Fresh::Good);
                 self.books.desk.history().stood(&standing);
+                let several = self.books.desk.history().several_identities();
+                self.idle.met(&standing, several);
                 if let Some(most) = standing.max_connect_errors {
                     self.books.recovery.limit_told(most);
                 }
@@ -466,6 +507,7 @@ impl Task {
                 if failure.reason == Reason::AuthPlugin {
                     self.seat.instruments.feature("session", Some("auth_plugin"));
                 }
+                self.failure = Some(failure.clone());
                 self.books.desk.history().attempted(now, Fresh::from(&failure));
                 let change = self.books.recovery.unopened(&failure, now);
                 self.changed(change);
@@ -479,7 +521,11 @@ impl Task {
                 if !self.seat.pools.gate().is_open() {
                     self.books.recovery.plan(now);
                 }
-                let scene = self.scene(lost.last_answer_at, lost.noticed_at);
+                if self.is_control(&lost.pool, lost.slot) {
+                    self.idle.control_lost();
+                }
+                let lateness = self.lateness(&lost);
+                let scene = Scene { lateness, ..self.scene() };
                 let judged = self.books.desk.lost(*lost, &scene, now);
                 self.judged(judged);
             }
@@ -493,7 +539,7 @@ impl Task {
         let facts = self.seat.pools.gate().facts().filter(|_| self.waiting.is_none());
         let place = facts.as_ref().and_then(|_| self.seat.budget.take(Purpose::Evidence));
         let (Some(facts), Some(place)) = (facts, place) else {
-            let scene = self.scene(now, now);
+            let scene = self.scene();
             let judged = self.books.desk.unanswered(&scene, now);
             return self.judged(judged);
         };
@@ -506,11 +552,9 @@ impl Task {
         let now = Instant::now();
         if let Some(failure) = &answer.failure {
             self.seat.pools.gate().close();
-            let change = self.books.recovery.bad(failure, None, now);
-            self.changed(change);
-            self.books.recovery.plan(now);
+            self.turned_away(failure, None, now);
         }
-        let scene = self.scene(now, now);
+        let scene = self.scene();
         let judged = self.books.desk.answered(&answer, &scene, now);
         self.judged(judged);
     }
@@ -518,46 +562,136 @@ impl Task {
     fn judged(&mut self, judged: Judged) {
         for booked in judged.booked {
             self.news = true;
-            let ago = booked.held.note.noticed_at.elapsed().as_secs_f64();
-            let instruments = &self.seat.instruments;
-            instruments.losses.booked(booked.held.source, booked.cause, booked.held.count, unix_now() - ago);
-            super::told::lost(&self.seat.target.name, &booked);
+            self.booked(&booked);
         }
+        self.idle.explained(judged.explained);
     }
 
-    /// What is known of the target when a loss is judged that came about in this time.
-    fn scene(&self, _from: Instant, _to: Instant) -> Scene {
+    fn booked(&mut self, booked: &Booked<Note>) {
+        let held = &booked.held;
+        let losses = &self.seat.instruments.losses;
+        let (Rest::Watched(rest) | Rest::UpTo(rest) | Rest::Busy(rest)) = held.evidence.rest;
+        match held.source {
+            // Seen when it was lost.
+            Source::Pool => self.idle.lost(booked.cause, held.evidence.rest),
+            // Only now it is known to be a loss.
+            Source::Canary => losses.seen(Source::Canary, held.evidence.signal, rest),
+        }
+        let noticed = unix_now() - held.note.noticed_at.elapsed().as_secs_f64();
+        losses.booked(held.source, booked.cause, held.count, noticed);
+        self.seat.tell_times(told::lost(booked), held.count);
+    }
+
+    /// What is known of the target when a loss is judged.
+    fn scene(&self) -> Scene {
         Scene {
             path: match self.path {
                 Known::Is(Path::Direct) => loss::Path::Direct,
                 Known::Is(Path::Proxied) => loss::Path::Proxied,
                 Known::NotAsked | Known::NotTold => loss::Path::Unknown,
             },
-            ladder: loss::Ladder::default(),
+            ladder: self.idle.ladder(),
             give_up: self.seat.target.give_up,
             deadline: self.seat.target.pools.first().map_or(self.seat.target.timeout, |plan| plan.read_timeout),
             lateness: Duration::ZERO,
         }
     }
 
+    /// By how much we were late ourselves: while an answer was awaited, or asleep with the machine during the rest.
+    fn lateness(&self, lost: &Lost<pools::Known>) -> Duration {
+        let stalls = &self.seat.stalls;
+        let asked_at = lost.known.asked_at.min(lost.noticed_at);
+        let late = stalls.worst_between(asked_at, lost.noticed_at);
+        late.max(stalls.suspended_between(lost.last_answer_at, lost.noticed_at))
+    }
+
+    // ---- canaries ----
+
+    /// Whether this is the busy connection by which is known that the server is well.
+    fn is_control(&self, pool: &str, slot: u32) -> bool {
+        slot == 0 && pool == self.seat.pools.first_name()
+    }
+
+    fn happened(&mut self, happened: Happened) {
+        let now = Instant::now();
+        self.news = true;
+        match happened {
+            Happened::Died(ended) => {
+                let from = ended.at.checked_sub(ended.rested).unwrap_or(ended.at);
+                let lateness = self.seat.stalls.suspended_between(from, ended.at);
+                let scene = Scene { lateness, ..self.scene() };
+                self.books.desk.died(ended, &scene, now);
+            }
+            Happened::Tested(tested) => {
+                self.seat.instruments.idle.tested(tested.result);
+                self.seat.instruments.run(Job::Ladder, Run::Ok);
+                let judged = self.books.desk.tested(&tested);
+                self.judged(judged);
+            }
+            Happened::LeftBehind(orphan) => self.books.desk.left_behind(orphan, now),
+            Happened::Unopened(failure) => {
+                self.seat.instruments.run(Job::Ladder, Run::of(&failure));
+                // A server that refuses one more, or does not know what a canary asks, is well.
+                let is_well = failure.phase == Phase::Query && failure.errno.is_some()
+                    || matches!(failure.reason, Reason::TooManyConnections | Reason::UserLimit);
+                if !is_well {
+                    self.seat.pools.gate().close();
+                    self.turned_away(&failure, None, now);
+                }
+            }
+            Happened::Changed => {}
+        }
+    }
+
     fn second(&mut self) {
+        self.take_in_stalls();
         let now = Instant::now();
         if !self.books.desk.is_empty() {
-            let scene = self.scene(now, now);
+            let scene = self.scene();
             let judged = self.books.desk.tick(&scene, now);
             self.judged(judged);
+        }
+    }
+
+    fn take_in_stalls(&mut self) {
+        for stall in self.seat.stalls.since(self.stalls_to) {
+            self.stalls_to = self.stalls_to.max(stall.to);
+            if stall.late < STALLED {
+                continue;
+            }
+            self.news = true;
+            let change = self.books.recovery.stalled(stall.late, stall.to);
+            self.changed(change);
+            self.idle.stalled();
+            let (seconds, suspended_seconds) = (stall.late.as_secs_f64(), stall.suspended.as_secs_f64());
+            self.seat.tell(What::Stalled { seconds, suspended_seconds });
         }
     }
 
     fn changed(&mut self, change: Change) {
         if change != Change::default() {
             self.news = true;
-            super::told::changed(&self.seat.target.name, &change);
+            for what in told::changed(&change, self.failure.as_ref()) {
+                self.seat.tell(what);
+            }
         }
     }
 
+    /// Somebody wants every pooled connection dropped, and connected anew.
+    fn recover(&mut self) {
+        self.news = true;
+        let dropped = self.seat.pools.recover();
+        self.seat.tell(What::RecoverAsked { closed: dropped.closed as u64, in_use: dropped.marked as u64 });
+        self.books.recovery.wanted(Instant::now());
+    }
+
     fn publish(&mut self) {
+        if let Some(what) = self.idle.show() {
+            self.seat.tell(what);
+        }
         self.seat.pools.show();
+        let of = |source| self.books.desk.provisional(source);
+        self.snapshot.undecided = (of(Source::Pool), of(Source::Canary));
         self.books.recovery.show(Instant::now());
         let block = self.seat.instruments.block(self.seat.target.label.as_deref());
         self.seat.slot.publish(block, self.snapshot.clone());
@@ -572,7 +706,7 @@ impl Task {
         let (probing, collecting) = (self.probing.take(), self.collecting.take());
         let (exercising, asking) = (self.exercising.take(), self.asking.take());
         tokio::join!(finish(probing), finish(collecting), finish(exercising), finish(asking));
-        self.seat.pools.shutdown(deadline).await;
+        tokio::join!(self.idle.end(deadline), self.seat.pools.shutdown(deadline));
     }
 }
 

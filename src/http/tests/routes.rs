@@ -52,6 +52,44 @@ async fn every_path_answers_under_both_of_its_names() {
 }
 
 #[tokio::test]
+async fn events_are_json_and_wrong_questions_are_named() {
+    let site = Site::start(Limits::default());
+    let answer = site.get("/events?since=5&target=orders&kind=lost&limit=10").await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
+    assert_eq!(answer.text(), "{\"events\":[],\"next\":5}\n");
+    for (query, says) in [
+        ("target=other", "error: there is no target `other` (target)\n  targets: orders, billing\n"),
+        ("sinse=5", "error: there is no parameter `sinse` here\n  parameters: since, limit, target, kind\n"),
+        ("kind=los", "error: there is no event of the kind `los` (kind)\n  kinds: lost, state, recovered"),
+        ("since=now", "error: `now` is not a point to begin at (since)\n  hint: the `next` of the last answer"),
+    ] {
+        let answer = site.get(&format!("/events?{query}")).await;
+        assert_eq!(answer.status, 400, "{query}");
+        assert!(answer.text().starts_with(says), "{query}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn recovering_is_asked_for_by_post_and_told_to_the_targets_that_are_named() {
+    let site = Site::start(Limits::default());
+    let [mut orders, billing] = ["orders", "billing"].map(|name| site.slot(name).recoveries());
+    let changed = |asked: &tokio::sync::watch::Receiver<u64>| asked.has_changed().expect("the slot is there");
+    let mut client = site.connect().await;
+    let answer = client.request("GET", "/-/recover", "").await;
+    assert_eq!((answer.status, answer.header("allow")), (405, "POST"));
+    let answer = client.request("POST", "/-/recover?target=other", "").await;
+    assert_eq!(answer.status, 400);
+    assert_eq!([&orders, &billing].map(changed), [false, false]);
+    let answer = client.request("POST", "/-/recover?target=orders", "").await;
+    assert_eq!((answer.status, answer.text()), (202, "recovering orders\n"));
+    assert_eq!([&orders, &billing].map(changed), [true, false]);
+    orders.mark_unchanged();
+    let answer = client.request("POST", "/-/recover", "").await;
+    assert_eq!(answer.text(), "recovering orders\nrecovering billing\n");
+    assert_eq!([&orders, &billing].map(changed), [true, true]);
+}
+
+#[tokio::test]
 async fn the_page_links_what_there_is_and_loads_nothing() {
     let site = Site::start_on("/m&m", Limits::default());
     site.probed("orders", Some(refused()));

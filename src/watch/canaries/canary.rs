@@ -53,6 +53,16 @@ pub(super) enum Told {
     },
 }
 
+/// How a canary gets in: where the last probe did.
+pub(super) struct Way {
+    pub(super) target: Arc<Target>,
+    pub(super) facts: Arc<Facts>,
+    pub(super) place: Place,
+    pub(super) gate: Arc<Gate>,
+    /// Takes a login that is not finished in time.
+    pub(super) late: Arc<Inbox>,
+}
+
 /// What a canary is, besides its connection.
 struct Born {
     id: CanaryId,
@@ -62,18 +72,16 @@ struct Born {
 
 /// Lives until it is told to leave, or ends.
 pub(super) async fn live(
-    target: &Arc<Target>,
+    way: Way,
     id: CanaryId,
-    facts: Arc<Facts>,
-    place: Place,
     session_wait_timeout: Duration,
     mut orders: mpsc::UnboundedReceiver<Order>,
-    (gate, late): (&Arc<Gate>, &Arc<Inbox>),
     tell: impl Fn(Told),
 ) {
     let opened_at = Instant::now();
+    let target = way.target.clone();
     let deadline = opened_at + target.timeout;
-    let (connection, _place) = match open(target, facts, place, deadline, gate, late).await {
+    let (connection, _place) = match way.open(deadline).await {
         Ok(opened) => opened,
         Err(failure) => return tell(Told::Unopened(failure)),
     };
@@ -163,31 +171,27 @@ impl Born {
     }
 }
 
-/// Logs in where the last probe did. Without keepalive, which would hide what the canary is there to find out.
-async fn open(
-    target: &Arc<Target>,
-    facts: Arc<Facts>,
-    place: Place,
-    deadline: Instant,
-    gate: &Arc<Gate>,
-    late: &Arc<Inbox>,
-) -> Result<(Connection, Place), Failure> {
-    let target = target.clone();
-    let login = async move {
-        let (mut times, longest) = (PhaseTimes::default(), patience::longest());
-        let addresses = Addresses::of_peer(facts.peer_addr);
-        let dialed = handshake::dial(&target.access, &addresses, target.connect_timeout, longest, &mut times).await?;
-        Ok((dialed.login(&target.access, longest, &mut times).await?, place))
-    };
-    let leave = |(connection, place): (Connection, Place)| async move {
-        connection.quit().await;
-        drop(place);
-    };
-    match patience::within(login, deadline, gate, leave).await {
-        Ok(opened) => opened,
-        Err(unfinished) => {
-            late.tell(News::Unfinished(unfinished));
-            Err(Failure::new(Phase::Auth, Reason::Timeout, "logging in took longer than the deadline"))
+impl Way {
+    /// Logs in, without keepalive, which would hide what the canary is there to find out.
+    async fn open(self, deadline: Instant) -> Result<(Connection, Place), Failure> {
+        let Way { target, facts, place, gate, late } = self;
+        let login = async move {
+            let (mut times, longest) = (PhaseTimes::default(), patience::longest());
+            let addresses = Addresses::of_peer(facts.peer_addr);
+            let within = target.connect_timeout;
+            let dialed = handshake::dial(&target.access, &addresses, within, longest, &mut times).await?;
+            Ok((dialed.login(&target.access, longest, &mut times).await?, place))
+        };
+        let leave = |(connection, place): (Connection, Place)| async move {
+            connection.quit().await;
+            drop(place);
+        };
+        match patience::within(login, deadline, &gate, leave).await {
+            Ok(opened) => opened,
+            Err(unfinished) => {
+                late.tell(News::Unfinished(unfinished));
+                Err(Failure::new(Phase::Auth, Reason::Timeout, "logging in took longer than the deadline"))
+            }
         }
     }
 }

@@ -45,17 +45,23 @@ struct Kept {
 }
 
 impl Memory {
-    /// What a file says; nothing if it is damaged, or of another version.
-    pub fn parse(text: &[u8]) -> Memory {
-        match serde_json::from_slice::<Document>(text) {
-            Ok(document) if document.version == VERSION => Memory { targets: document.targets },
-            _ => Memory::default(),
+    /// What a file says. One that is damaged, or of another version, says nothing.
+    pub fn parse(text: &[u8]) -> io::Result<Memory> {
+        let document: Document = serde_json::from_slice(text)?;
+        if document.version != VERSION {
+            let says = format!("it is of version {}, and this program knows version {VERSION}", document.version);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, says));
         }
+        Ok(Memory { targets: document.targets })
     }
 
-    /// What is in the file; nothing if there is none, or it cannot be read.
-    pub fn load(path: &Path) -> Memory {
-        Memory::parse(&fs::read(path).unwrap_or_default())
+    /// What is in the file; nothing where there is none yet.
+    pub fn load(path: &Path) -> io::Result<Memory> {
+        match fs::read(path) {
+            Ok(text) => Memory::parse(&text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Memory::default()),
+            Err(error) => Err(error),
+        }
     }
 
     pub fn to_json(&self) -> String {
@@ -148,7 +154,7 @@ mod tests {
         let mut memory = Memory::default();
         assert!(memory.keep("orders", "db:3306", learned(), at(1000)));
         assert!(!memory.keep("orders", "db:3306", learned(), at(1000)));
-        let memory = Memory::parse(memory.to_json().as_bytes());
+        let memory = Memory::parse(memory.to_json().as_bytes()).expect("just written");
         let later = Learned { settled_ago: Some(Duration::from_secs(90)), ..learned() };
         assert_eq!(memory.recall("orders", "db:3306", at(1030)), Some(later));
         assert_eq!(memory.recall("orders", "proxy:3306", at(1030)), None);
@@ -156,11 +162,12 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_an_empty_one() {
+    fn a_damaged_file_says_nothing() {
         let good = r#"{"version":1,"targets":{"a":{"address":"db","survived_ms":1,"lost_ms":null,"settled_at":null}}}"#;
-        assert!(Memory::parse(good.as_bytes()).recall("a", "db", NOW).is_some());
+        let recall = |text: &[u8]| Memory::parse(text).ok().and_then(|memory| memory.recall("a", "db", NOW));
+        assert!(recall(good.as_bytes()).is_some());
         for end in 0..good.len() {
-            assert_eq!(Memory::parse(&good.as_bytes()[..end]), Memory::default(), "{end}");
+            Memory::parse(&good.as_bytes()[..end]).expect_err("cut off");
         }
         for (right, wrong) in [
             ("\"version\":1", "\"version\":2"),
@@ -171,9 +178,9 @@ mod tests {
             ("lost_ms\":null", "lost_ms\":99999999999999"),
         ] {
             let text = good.replace(right, wrong);
-            assert_eq!(Memory::parse(text.as_bytes()).recall("a", "db", NOW), None, "{wrong}");
+            assert_eq!(recall(text.as_bytes()), None, "{wrong}");
         }
-        assert_eq!(Memory::parse(&[0xff; 100]), Memory::default());
+        Memory::parse(&[0xff; 100]).expect_err("no text at all");
     }
 
     #[test]
@@ -189,12 +196,12 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("goneaway-memory-{}", std::process::id()));
         fs::create_dir_all(&directory).expect("a temporary directory");
         let path = directory.join("idle.json");
-        assert_eq!(Memory::load(&path), Memory::default());
+        assert_eq!(Memory::load(&path).expect("none yet"), Memory::default());
         let mut memory = Memory::default();
         for target in ["a", "b"] {
             memory.keep(target, "db", learned(), at(1000));
             memory.store(&path).expect("the directory is writable");
-            assert_eq!(Memory::load(&path), memory);
+            assert_eq!(Memory::load(&path).expect("just written"), memory);
         }
         let names = fs::read_dir(&directory).expect("just made").count();
         assert_eq!(names, 1, "nothing is left beside it");

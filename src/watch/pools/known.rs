@@ -33,8 +33,8 @@ pub struct Known {
 }
 
 impl Watched {
-    pub(super) fn new(session: Session, standing: Standing) -> Watched {
-        Watched { session, standing: Arc::new(standing), transaction: Transaction::None }
+    pub(super) fn new(session: Session, standing: Arc<Standing>) -> Watched {
+        Watched { session, standing, transaction: Transaction::None }
     }
 
     /// Whether its user left a transaction open: it may rest for less time then.

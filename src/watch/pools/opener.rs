@@ -20,13 +20,13 @@ pub struct Opener {
     sessions: Arc<Sessions>,
     charset: Option<String>,
     gate: Arc<Gate>,
-    /// Takes logins that are not finished in time.
-    late: Arc<Inbox>,
+    /// Takes what new connections say, and logins that are not finished in time.
+    news: Arc<Inbox>,
 }
 
 impl Opener {
-    pub(super) fn new(sessions: Sessions, charset: Option<String>, gate: Arc<Gate>, late: Arc<Inbox>) -> Opener {
-        Opener { sessions: Arc::new(sessions), charset, gate, late }
+    pub(super) fn new(sessions: Sessions, charset: Option<String>, gate: Arc<Gate>, news: Arc<Inbox>) -> Opener {
+        Opener { sessions: Arc::new(sessions), charset, gate, news }
     }
 }
 
@@ -39,12 +39,16 @@ impl Connector for Opener {
         let mut session = match patience::within(login, deadline, &self.gate, Session::close).await {
             Ok(ended) => ended?,
             Err(unfinished) => {
-                self.late.tell(News::Unfinished(unfinished));
+                self.news.tell(News::Unfinished(unfinished));
                 return Err(Failure::new(Phase::Auth, Reason::Timeout, "logging in took longer than the deadline"));
             }
         };
         match prepare(&mut session, self.charset.as_deref(), deadline).await {
-            Ok(standing) => Ok(Watched::new(session, standing)),
+            Ok(standing) => {
+                let standing = Arc::new(standing);
+                self.news.tell(News::Opened(standing.clone()));
+                Ok(Watched::new(session, standing))
+            }
             Err(failure) => {
                 session.close().await;
                 Err(failure)

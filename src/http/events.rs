@@ -1,0 +1,124 @@
+//! `/events`: what happened lately, as JSON; and `POST /-/recover`, which makes something happen.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hyper::StatusCode;
+use serde::Serialize;
+
+use super::query::{list, pairs, shown, target};
+use super::reply::{Reply, json, text};
+use super::state::State;
+use crate::watch::events::{Event, Wanted, What};
+
+/// Events in one answer, unless `limit` says otherwise.
+const LIMIT: usize = 1000;
+const MOST: usize = 10_000;
+
+#[derive(Serialize)]
+struct Document {
+    events: Vec<Event>,
+    /// For `since` in the next request.
+    next: u64,
+}
+
+/// Answers with the events that are wanted.
+pub(super) fn events(state: &State, query: Option<&str>) -> Reply {
+    let wanted = match wanted(query, state) {
+        Ok(wanted) => wanted,
+        Err(wrong) => return text(StatusCode::BAD_REQUEST, format!("error: {wrong}")),
+    };
+    let (events, next) = state.events.select(&wanted);
+    let body = serde_json::to_string(&Document { events, next });
+    json(StatusCode::OK, body.expect("strings and numbers are always JSON") + "\n")
+}
+
+/// Has the targets drop their pooled connections and connect anew; the events tell what came of it.
+pub(super) fn recover(state: &State, query: Option<&str>) -> Reply {
+    let mut wanted = Vec::new();
+    for (name, value) in pairs(query.unwrap_or_default()) {
+        let target = match name.as_str() {
+            "target" | "target[]" => target(&name, value, state),
+            _ => Err(unknown(&name, "target")),
+        };
+        match target {
+            Ok(target) => wanted.push(target),
+            Err(wrong) => return text(StatusCode::BAD_REQUEST, format!("error: {wrong}")),
+        }
+    }
+    let mut recovering = String::new();
+    for slot in state.board.slots() {
+        if wanted.is_empty() || wanted.iter().any(|target| target == slot.name()) {
+            slot.recover();
+            recovering.push_str(&format!("recovering {}\n", slot.name()));
+        }
+    }
+    text(StatusCode::ACCEPTED, recovering)
+}
+
+fn wanted(query: Option<&str>, state: &State) -> Result<Wanted, String> {
+    let mut wanted = Wanted { most: LIMIT, ..Wanted::default() };
+    for (name, value) in pairs(query.unwrap_or_default()) {
+        match name.as_str() {
+            "since" => wanted.after = Some(since(&value)?),
+            "limit" => wanted.most = limit(&value)?,
+            "target" | "target[]" => wanted.targets.push(target(&name, value, state)?),
+            "kind" | "kind[]" => wanted.kinds.push(kind(value)?),
+            _ => return Err(unknown(&name, "since, limit, target, kind")),
+        }
+    }
+    Ok(wanted)
+}
+
+fn unknown(name: &str, known: &str) -> String {
+    format!("there is no parameter `{}` here\n  parameters: {known}\n", shown(name))
+}
+
+/// The id of an event, or a time: ids are microseconds since 1970.
+fn since(value: &str) -> Result<u64, String> {
+    if let Ok(id) = value.parse() {
+        return Ok(id);
+    }
+    let before = |at: SystemTime| at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64);
+    humantime::parse_rfc3339_weak(value).map(before).map_err(|_| {
+        format!(
+            "`{}` is not a point to begin at (since)\n  hint: the `next` of the last answer, or a time as \
+             2026-01-31T12:00:00Z\n",
+            shown(value)
+        )
+    })
+}
+
+fn limit(value: &str) -> Result<usize, String> {
+    value.parse().ok().filter(|limit| (1..=MOST).contains(limit)).ok_or_else(|| {
+        format!("`{}` is no number of events (limit)\n  hint: a whole number from 1 to {MOST}\n", shown(value))
+    })
+}
+
+fn kind(value: String) -> Result<String, String> {
+    match What::KINDS.contains(&value.as_str()) {
+        true => Ok(value),
+        false => Err(format!(
+            "there is no event of the kind `{}` (kind)\n  kinds: {}\n",
+            shown(&value),
+            list(What::KINDS.into_iter())
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_is_an_id_or_a_time() {
+        assert_eq!(since("17"), Ok(17));
+        assert_eq!(since("1970-01-01T00:00:01Z"), Ok(1_000_000));
+        for wrong in ["", "yesterday", "-1", "1.5", "2026-13-01T00:00:00Z"] {
+            assert!(since(wrong).expect_err("no beginning").contains("(since)"), "{wrong}");
+        }
+        assert_eq!((limit("1"), limit("10000")), (Ok(1), Ok(10_000)));
+        for wrong in ["0", "10001", "", "x"] {
+            assert!(limit(wrong).expect_err("no limit").contains("from 1 to 10000"), "{wrong}");
+        }
+    }
+}
