@@ -9,6 +9,8 @@
 // The tests' servers. An inline module, because the files below it are found by its path.
 #[path = "../tests/it"]
 mod it {
+    #[allow(dead_code, reason = "the tests use it")]
+    pub(crate) mod network;
     pub(crate) mod servers;
 }
 

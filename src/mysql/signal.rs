@@ -4,6 +4,7 @@
 
 use std::io;
 
+use rustls::AlertDescription;
 use tokio::time::Instant;
 
 use super::failure::{Failure, Reason};
@@ -60,13 +61,25 @@ impl Signal {
             BrokenPipe => Signal::RstOnWrite,
             // The kernel's patience ended, before ours or on a path that it was told is gone.
             TimedOut | HostUnreachable | NetworkUnreachable | NetworkDown => Signal::Timeout,
-            _ if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => Signal::TlsAlert,
+            _ if tls_of(error).is_some_and(says_that_it_ended) => Signal::Fin,
+            _ if tls_of(error).is_some() => Signal::TlsAlert,
             // The system would not carry what we wrote, which is as good as silence.
             _ if error.raw_os_error().is_some() => Signal::Timeout,
             // What is not the stream's is the protocol's.
             _ => Signal::OutOfSync,
         }
     }
+}
+
+/// The error of TLS in an error of the stream.
+pub fn tls_of(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// Whether the server's last word is that its own stream has ended. Somebody between us closed that side first: a
+/// proxy, whose FIN comes here right behind. OpenSSL calls the missing farewell a decode error.
+pub fn says_that_it_ended(error: &rustls::Error) -> bool {
+    matches!(error, rustls::Error::AlertReceived(AlertDescription::DecodeError | AlertDescription::CloseNotify))
 }
 
 /// The end of a connection, as it was seen from this side.
@@ -113,6 +126,11 @@ mod tests {
             (io::Error::from_raw_os_error(libc::EHOSTUNREACH), Signal::Timeout),
             (io::Error::from_raw_os_error(libc::EPERM), Signal::Timeout),
             (io::Error::new(InvalidData, rustls::Error::DecryptError), Signal::TlsAlert),
+            (
+                io::Error::new(InvalidData, rustls::Error::AlertReceived(AlertDescription::BadRecordMac)),
+                Signal::TlsAlert,
+            ),
+            (io::Error::new(InvalidData, rustls::Error::AlertReceived(AlertDescription::DecodeError)), Signal::Fin),
             (io::Error::new(InvalidData, "malformed"), Signal::OutOfSync),
             (io::Error::other("packets out of sync"), Signal::OutOfSync),
         ] {

@@ -8,12 +8,15 @@ use std::io;
 use rustls::{AlertDescription, CertificateError};
 
 use super::failure::{Failure, Phase, Reason};
-use super::signal::Signal;
+use super::signal::{Signal, says_that_it_ended, tls_of};
 
 /// The failure that an error on a connection is.
 pub fn failure(phase: Phase, error: &io::Error) -> Failure {
-    if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return tls(phase, error);
+    match tls_of(error) {
+        // Once logged in, it is the connection that has ended, not TLS that has failed.
+        Some(of_tls) if phase == Phase::Query && says_that_it_ended(of_tls) => return closed(phase, error),
+        Some(of_tls) => return tls(phase, of_tls),
+        None => {}
     }
     let reason = match error.kind() {
         io::ErrorKind::UnexpectedEof => return closed(phase, error),
@@ -35,8 +38,8 @@ pub fn failure(phase: Phase, error: &io::Error) -> Failure {
 
 /// How an established connection ended, by the error that reading from it gave.
 pub fn signal(error: &io::Error) -> Signal {
-    if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
-        return Signal::TlsAlert;
+    if let Some(error) = tls_of(error) {
+        return if says_that_it_ended(error) { Signal::Fin } else { Signal::TlsAlert };
     }
     match error.kind() {
         io::ErrorKind::UnexpectedEof => Signal::Fin,

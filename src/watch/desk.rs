@@ -362,6 +362,7 @@ fn hear(evidence: &mut Evidence, note: &Note, history: &History, answer: Option<
     evidence.after = Some(standing.incarnation(now));
     if let Some(thread) = answer.threads.get(&note.connection_id) {
         evidence.thread = *thread;
+        evidence.is_asleep = Some(answer.asleep.contains(&note.connection_id));
     }
     let before = note.standing.identity.as_ref();
     evidence.kills = history.kills_since(note.last_answer_at, standing.identity.as_ref());

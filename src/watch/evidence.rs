@@ -4,7 +4,7 @@
 //! how many KILLs there were, and whether the lost threads are still listed. A server takes a moment to clear up, so
 //! what is listed is asked for again a second later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -49,6 +49,8 @@ pub(super) struct Answer {
     pub(super) failure: Option<Failure>,
     pub(super) standing: Option<Standing>,
     pub(super) threads: BTreeMap<u32, Thread>,
+    /// Of those that are listed: they wait for a statement.
+    pub(super) asleep: BTreeSet<u32>,
     /// KILLs of our own that were sent.
     pub(super) killed: u64,
 }
@@ -56,7 +58,19 @@ pub(super) struct Answer {
 impl Answer {
     fn none(at: Instant, failure: Failure) -> Answer {
         let fresh = Fresh::from(&failure);
-        Answer { at, fresh, failure: Some(failure), standing: None, threads: BTreeMap::new(), killed: 0 }
+        Answer { fresh, failure: Some(failure), ..Answer::good(at) }
+    }
+
+    fn good(at: Instant) -> Answer {
+        Answer {
+            at,
+            fresh: Fresh::Good,
+            failure: None,
+            standing: None,
+            threads: BTreeMap::new(),
+            asleep: BTreeSet::new(),
+            killed: 0,
+        }
     }
 }
 
@@ -67,9 +81,7 @@ pub(super) async fn ask(target: &Target, facts: &Facts, question: Question, plac
         Ok(connection) => connection,
         Err(failure) => return Answer::none(Instant::now(), failure),
     };
-    let at = Instant::now();
-    let mut answer =
-        Answer { at, fresh: Fresh::Good, failure: None, standing: None, threads: BTreeMap::new(), killed: 0 };
+    let mut answer = Answer::good(Instant::now());
     match question_all(&mut connection, facts, question, &mut answer, deadline).await {
         Ok(()) => connection.quit().await,
         // A server that answers with an error is there; what it did not say is not known.
@@ -102,13 +114,15 @@ async fn question_all(
     answer.at = standing.read_at;
     answer.standing = Some(standing.clone());
     question.threads.truncate(MOST_THREADS);
-    answer.threads = look(connection, &facts.server, &question.threads, &BTreeMap::new(), deadline).await?;
+    (answer.threads, answer.asleep) =
+        look(connection, &facts.server, &question.threads, &BTreeMap::new(), deadline).await?;
     let listed: Vec<u32> =
         answer.threads.iter().filter(|(_, thread)| **thread == Thread::ListedOnce).map(|(id, _)| *id).collect();
     if !listed.is_empty() {
         sleep(SETTLE).await;
-        let again = look(connection, &facts.server, &listed, &answer.threads, deadline + SETTLE).await?;
+        let (again, asleep) = look(connection, &facts.server, &listed, &answer.threads, deadline + SETTLE).await?;
         answer.threads.extend(again);
+        answer.asleep = asleep;
     }
     for orphan in question.orphans.iter().filter(|orphan| orphan.standing.is_same_life(&standing)) {
         let id = orphan.thread_id;
@@ -122,29 +136,29 @@ async fn question_all(
     Ok(())
 }
 
-/// Which of these threads the server lists.
+/// Which of these threads the server lists, and which of those wait for a statement.
 async fn look(
     connection: &mut impl Askable,
     server: &Server,
     ids: &[u32],
     before: &BTreeMap<u32, Thread>,
     deadline: Instant,
-) -> Result<BTreeMap<u32, Thread>, Failure> {
+) -> Result<(BTreeMap<u32, Thread>, BTreeSet<u32>), Failure> {
     if ids.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok(Default::default());
     }
     let rows = connection.ask(&statement(server, ids), deadline).await?;
-    let listed: Vec<u32> = rows
-        .pairs()
-        .filter(|(_, command)| !command.eq_ignore_ascii_case("Killed"))
-        .filter_map(|(id, _)| id.parse().ok())
-        .collect();
+    let listed_as = |fits: fn(&str) -> bool| -> BTreeSet<u32> {
+        rows.pairs().filter(|(_, command)| fits(command)).filter_map(|(id, _)| id.parse().ok()).collect()
+    };
+    let listed = listed_as(|command| !command.eq_ignore_ascii_case("Killed"));
+    let asleep = listed_as(|command| command.eq_ignore_ascii_case("Sleep"));
     let now = |id: u32| match (listed.contains(&id), before.contains_key(&id)) {
         (false, _) => Thread::Gone,
         (true, false) => Thread::ListedOnce,
         (true, true) => Thread::Listed,
     };
-    Ok(ids.iter().map(|id| (*id, now(*id))).collect())
+    Ok((ids.iter().map(|id| (*id, now(*id))).collect(), asleep))
 }
 
 /// Every account sees its own threads; so a number that has gone to somebody else is not taken for ours.
@@ -179,11 +193,11 @@ mod tests {
         let mut lists = Lists(vec![("7", "Sleep"), ("8", "Killed"), ("9", "Query")]);
         let server = Server::from_version("10.11.6-MariaDB");
         let later = Instant::now();
-        let first = look(&mut lists, &server, &[6, 7, 8, 9], &BTreeMap::new(), later).await.expect("rows");
+        let (first, asleep) = look(&mut lists, &server, &[6, 7, 8, 9], &BTreeMap::new(), later).await.expect("rows");
         let expect = [(6, Thread::Gone), (7, Thread::ListedOnce), (8, Thread::Gone), (9, Thread::ListedOnce)];
-        assert_eq!(first, expect.into());
+        assert_eq!((&first, asleep), (&expect.into(), [7].into()));
         lists.0 = vec![("7", "Sleep")];
-        let again = look(&mut lists, &server, &[7, 9], &first, later).await.expect("rows");
+        let (again, _) = look(&mut lists, &server, &[7, 9], &first, later).await.expect("rows");
         assert_eq!(again, [(7, Thread::Listed), (9, Thread::Gone)].into());
     }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::exposition::Exposition;
+use super::network::Namespace;
 use super::servers::{Server, process};
 
 /// A running goneaway. It is told to stop when dropped.
@@ -20,6 +21,8 @@ pub(crate) struct Daemon {
     pub(crate) address: SocketAddr,
     log: Arc<Mutex<Vec<String>>>,
     directory: PathBuf,
+    /// Its network, where that is not the machine's.
+    place: Option<Namespace>,
 }
 
 /// One HTTP answer.
@@ -67,10 +70,23 @@ fn program() -> Command {
 impl Daemon {
     /// Starts with this configuration (without its `web` part) and waits until it listens.
     pub(crate) async fn start(configuration: &str) -> Daemon {
+        Daemon::start_at(configuration, None).await
+    }
+
+    /// The same in a network of its own, with these lines in the place of /etc/hosts.
+    pub(crate) async fn start_at(configuration: &str, place: Option<(&Namespace, &Path)>) -> Daemon {
         let directory = process::directory();
         let file = directory.join("exporter.yaml");
         fs::write(&file, configuration).expect("the temporary directory is ours");
         let mut command = program();
+        if let Some((place, hosts)) = place {
+            // In a mount namespace of its own: nobody else's /etc/hosts changes.
+            command = Command::new("unshare");
+            command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null());
+            command.args(["-m", "sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\""]);
+            command.arg(hosts).arg(env!("CARGO_BIN_EXE_goneaway"));
+            place.enter(&mut command);
+        }
         command.arg("--config.file").arg(&file).args(["--web.listen-address", "127.0.0.1:0"]).stderr(Stdio::piped());
         let mut child = process::spawn(command).expect("the program was built for this test");
         let log = Arc::new(Mutex::new(Vec::new()));
@@ -97,7 +113,7 @@ impl Daemon {
                 panic!("the daemon did not say where it listens; its log: {:#?}", log.lock());
             }
         };
-        Daemon { child, address, log, directory }
+        Daemon { child, address, log, directory, place: place.map(|(place, _)| place.clone()) }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -114,7 +130,26 @@ impl Daemon {
 
     /// A request with more header lines, each ended by CRLF.
     pub(crate) async fn get_with(&self, path: &str, headers: &str) -> Answer {
-        get(self.address, path, headers).await
+        match &self.place {
+            None => get(self.address, path, headers).await,
+            Some(place) => {
+                let stream = place.connect(self.address).expect("it listens");
+                ask(stream, "GET", path, headers, "1.1").await
+            }
+        }
+    }
+
+    pub(crate) async fn post(&self, path: &str) -> Answer {
+        let stream = TcpStream::connect(self.address).await.expect("it listens");
+        ask(stream, "POST", path, "Content-Length: 0\r\n", "1.1").await
+    }
+
+    /// The events of a kind, as JSON.
+    pub(crate) async fn events(&self, kind: &str) -> Vec<serde_json::Value> {
+        let answer = self.get(&format!("/events?kind={kind}")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let document: serde_json::Value = serde_json::from_str(answer.text()).expect("JSON");
+        document["events"].as_array().expect("a list").clone()
     }
 
     pub(crate) async fn scrape(&self) -> Exposition {
@@ -181,8 +216,12 @@ pub(crate) async fn get(address: SocketAddr, path: &str, headers: &str) -> Answe
 
 /// The same in another version of HTTP: in 1.0 nobody answers in chunks.
 pub(crate) async fn get_in(address: SocketAddr, path: &str, headers: &str, version: &str) -> Answer {
-    let mut stream = TcpStream::connect(address).await.expect("it listens");
-    let request = format!("GET {path} HTTP/{version}\r\nHost: test\r\nConnection: close\r\n{headers}\r\n");
+    let stream = TcpStream::connect(address).await.expect("it listens");
+    ask(stream, "GET", path, headers, version).await
+}
+
+async fn ask(mut stream: TcpStream, method: &str, path: &str, headers: &str, version: &str) -> Answer {
+    let request = format!("{method} {path} HTTP/{version}\r\nHost: test\r\nConnection: close\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).await.expect("it reads");
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.expect("it answers and closes");

@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "tests say what they measured")]
 
+mod network;
 mod servers;
 mod client;
 mod scripted;
@@ -19,6 +20,7 @@ mod encrypted;
 mod pool;
 mod canary;
 mod watched;
+mod faults;
 mod asked;
 mod scraped;
 mod readme;

@@ -31,6 +31,8 @@ use tokio::sync::OnceCell;
 
 pub(crate) use certificates::tls;
 
+use super::network::Namespace;
+
 /// The servers we promise to understand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -72,7 +74,7 @@ pub(crate) async fn shared(kind: Kind) -> Option<&'static Server> {
     static SHARED: [OnceCell<Result<Server, String>>; 3] = [const { OnceCell::const_new() }; 3];
     let installed = Installed::find(kind)?;
     // A failure is kept too: it would be the same for every test, a minute each.
-    match SHARED[kind as usize].get_or_init(|| Server::start_new(&installed, &[], None)).await {
+    match SHARED[kind as usize].get_or_init(|| Server::start_new(&installed, &[], None, None)).await {
         Ok(server) => Some(server),
         Err(message) => panic!("{message}"),
     }
@@ -90,6 +92,8 @@ pub(crate) struct Server {
     program: PathBuf,
     accounts: Vec<Account>,
     child: Mutex<Option<Child>>,
+    /// Its network, where that is not the machine's.
+    place: Option<Namespace>,
     // Beyond `max_connections` there is one more for root: our helpers take turns for it.
     observer: tokio::sync::Mutex<()>,
 }
@@ -106,7 +110,18 @@ impl Server {
     /// A server for one test, with lines for its `[mysqld]` section, such as `max_connections=5`.
     pub(crate) async fn private(kind: Kind, options: &[&str]) -> Option<Server> {
         let installed = Installed::find(kind)?;
-        match Server::start_new(&installed, options, None).await {
+        match Server::start_new(&installed, options, None, None).await {
+            Ok(server) => Some(server),
+            Err(message) => panic!("{message}"),
+        }
+    }
+
+    /// The same in a network of its own, on this address and port 3306.
+    pub(crate) async fn placed(kind: Kind, options: &[&str], place: &Namespace, address: &str) -> Option<Server> {
+        let installed = Installed::find(kind)?;
+        let bind = format!("bind-address={address}");
+        let options = [&[bind.as_str(), "port=3306"], options].concat();
+        match Server::start_new(&installed, &options, None, Some(place.clone())).await {
             Ok(server) => Some(server),
             Err(message) => panic!("{message}"),
         }
@@ -116,7 +131,7 @@ impl Server {
     /// that have a name.
     pub(crate) async fn private_with_hosts(kind: Kind, options: &[&str], hosts: &str) -> Option<Server> {
         let installed = Installed::find(kind)?;
-        match Server::start_new(&installed, options, Some(hosts)).await {
+        match Server::start_new(&installed, options, Some(hosts), None).await {
             Ok(server) => Some(server),
             Err(message) => panic!("{message}"),
         }
@@ -267,7 +282,12 @@ impl Server {
         self.start().await;
     }
 
-    async fn start_new(installed: &Installed, options: &[&str], hosts: Option<&str>) -> Result<Server, String> {
+    async fn start_new(
+        installed: &Installed,
+        options: &[&str],
+        hosts: Option<&str>,
+        place: Option<Namespace>,
+    ) -> Result<Server, String> {
         let kind = installed.kind;
         let failed = |error: std::io::Error| format!("cannot start {}: {error}", kind.name());
         let template = {
@@ -285,6 +305,7 @@ impl Server {
             program: installed.program.clone(),
             accounts: Vec::new(),
             child: Mutex::new(None),
+            place,
             observer: tokio::sync::Mutex::new(()),
             directory,
         };
@@ -381,6 +402,9 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(open().map_err(failed)?)
             .stderr(open().map_err(failed)?);
+        if let Some(place) = &self.place {
+            place.enter(&mut command);
+        }
         let mut child = self.child();
         assert!(child.is_none(), "the server is running already");
         *child = Some(process::spawn(command).map_err(failed)?);

@@ -48,6 +48,8 @@ pub struct Evidence {
     pub old_identity_answers: Option<bool>,
     /// As the same connection that gave `after` says; without meaning where that is another identity.
     pub thread: Thread,
+    /// Whether the server lists the thread as one that waits for a statement.
+    pub is_asleep: Option<bool>,
     pub kills: Option<Kills>,
 
     /// How many of our connections to this target were noticed lost within the same second, this one included.
@@ -86,6 +88,7 @@ impl Evidence {
             several_identities: false,
             old_identity_answers: None,
             thread: Thread::NotAsked,
+            is_asleep: None,
             kills: None,
             lost_at_once: 1,
             watched_ages: Vec::new(),

@@ -20,8 +20,9 @@ const SERVER_TIMER: Duration = Duration::from_millis(1500);
 const EARLY: Duration = Duration::from_millis(100);
 /// `Uptime` is cut off to whole seconds.
 const UPTIME_GRAIN: Duration = Duration::from_secs(1);
-/// Two readings of one incarnation's beginning agree within this.
-const UPTIME_SPREAD: Duration = Duration::from_secs(2);
+/// Two readings of one incarnation's beginning agree within this: `Uptime` counts the beginnings of seconds, and an
+/// answer takes its time.
+const UPTIME_SPREAD: Duration = Duration::from_millis(1300);
 /// From this MySQL on, an idle client is told why it is cut.
 const SAYS_4031: Version = Version::new(8, 0, 24);
 
@@ -237,9 +238,9 @@ fn cut_by_a_proxy(evidence: &Evidence) -> bool {
 }
 
 fn middlebox_silent(evidence: &Evidence) -> Option<Confidence> {
-    // A statement that does not end may just be slow.
-    let busy = matches!(evidence.rest, Rest::Busy(_));
-    if evidence.signal != Signal::Timeout || busy || evidence.after.is_none() || !evidence.fresh.is_good() {
+    // A statement that does not end may just be slow, unless the server has never heard of it.
+    let slow = matches!(evidence.rest, Rest::Busy(_)) && evidence.is_asleep != Some(true);
+    if evidence.signal != Signal::Timeout || slow || evidence.after.is_none() || !evidence.fresh.is_good() {
         return None;
     }
     match thread(evidence) {

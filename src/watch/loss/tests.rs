@@ -542,7 +542,11 @@ mod silence {
         let spread = |e: &mut Evidence| (e.several_identities, e.after) = (true, Some(incarnation("b", 9.0)));
         unknown(loss(MARIADB, Signal::Timeout, up_to(60.0)).listed().with(spread));
         // A statement that does not end may be slow.
-        unknown(loss(MARIADB, Signal::Timeout, Rest::Busy(s(3.0))).listed());
+        let busy = || loss(MARIADB, Signal::Timeout, Rest::Busy(s(3.0))).listed();
+        unknown(busy());
+        unknown(busy().with(|e| e.is_asleep = Some(false)));
+        // Unless the server has never heard of it.
+        check(busy().with(|e| e.is_asleep = Some(true)), Cause::MiddleboxSilent, High);
         // A kept session could answer, but no fresh connection gets in.
         unknown(loss(MARIADB, Signal::Timeout, up_to(60.0)).listed().attempts(&[DENIED]));
     }
