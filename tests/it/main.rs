@@ -21,6 +21,7 @@ mod pool;
 mod canary;
 mod watched;
 mod faults;
+mod ladder;
 mod asked;
 mod scraped;
 mod readme;

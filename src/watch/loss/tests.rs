@@ -420,7 +420,7 @@ mod another_life {
         let opened_100_ago = |began| loss(MARIADB, Signal::Fin, watched(1.0)).back_as("a", began);
         check(opened_100_ago(98.9), Cause::ServerRestart, High);
         // Before and after agree: it began as the connection was opened, or a little earlier.
-        for (before, after) in [(100.5, 99.0), (101.0, 100.0), (101.5, 99.6)] {
+        for (before, after) in [(100.3, 99.1), (101.0, 100.0), (100.8, 99.6)] {
             unknown(opened_100_ago(after).with(|e| e.before = incarnation("a", before)));
         }
         // Restarted in the second in which the connection was opened: the earlier reading tells.
