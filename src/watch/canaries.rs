@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use self::canary::{Order, Told, Way, live};
 use super::desk::Ended;
-use super::evidence::Orphan;
+use super::evidence::Session;
 use super::ladder::bounds::{Bounds, Owner};
 use super::ladder::canary::{CanaryId, Role};
 use super::ladder::memory::Learned;
@@ -37,7 +37,7 @@ pub(super) enum Happened {
     Died(Ended),
     Tested(Tested),
     /// A thread of ours is left in the server, and is to be ended.
-    LeftBehind(Orphan),
+    LeftBehind(Session),
     Unopened(Failure),
     /// What is known, or parked, may have changed.
     Changed,
@@ -191,8 +191,8 @@ impl Canaries {
 
     fn left_behind(&mut self, thread_id: u32) {
         if let Some((_, standing)) = self.threads.iter().rfind(|(id, _)| *id == thread_id) {
-            let standing = (**standing).clone();
-            self.happened.push_back(Happened::LeftBehind(Orphan { thread_id, standing }));
+            let standing = standing.clone();
+            self.happened.push_back(Happened::LeftBehind(Session { thread_id, standing }));
         }
     }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::evidence::{Answer, Orphan, Question};
+use super::evidence::{Answer, Question, Session};
 use super::history::{History, Span};
 use super::ladder::canary::CanaryId;
 use super::ladder::tested::{TestResult, Tested};
@@ -118,7 +118,7 @@ pub(super) struct Desk {
     /// Being asked about.
     in_question: Vec<Case>,
     deaths: BTreeMap<CanaryId, Death>,
-    orphans: Vec<Orphan>,
+    orphans: Vec<Session>,
     ask_at: Option<Instant>,
     asked_last: Option<Instant>,
 }
@@ -218,7 +218,7 @@ impl Desk {
     }
 
     /// A thread of ours is left behind in the server, by a path that has forgotten it.
-    pub(super) fn left_behind(&mut self, orphan: Orphan, now: Instant) {
+    pub(super) fn left_behind(&mut self, orphan: Session, now: Instant) {
         self.orphans.push(orphan);
         self.ask_soon(now);
     }
@@ -244,10 +244,11 @@ impl Desk {
     pub(super) fn question(&mut self) -> Question {
         self.ask_at = None;
         self.in_question.append(&mut self.new);
-        let of_deaths = self.deaths.values().filter(|death| !death.asked).map(|death| death.case.note.connection_id);
-        let of_ledger = self.ledger.iter().map(|held| held.note.connection_id);
-        let threads = self.in_question.iter().map(|case| case.note.connection_id).chain(of_deaths).chain(of_ledger);
-        Question { threads: threads.collect(), orphans: std::mem::take(&mut self.orphans) }
+        let of_deaths = self.deaths.values().filter(|death| !death.asked).map(|death| &death.case.note);
+        let of_ledger = self.ledger.iter().map(|held| &held.note);
+        let notes = self.in_question.iter().map(|case| &case.note).chain(of_deaths).chain(of_ledger);
+        let session = |note: &Note| Session { thread_id: note.connection_id, standing: note.standing.clone() };
+        Question { threads: notes.map(session).collect(), orphans: std::mem::take(&mut self.orphans) }
     }
 
     /// Nobody can be asked now: no fresh connection gets in.
@@ -271,6 +272,22 @@ impl Desk {
             self.ask_soon(now);
         }
         judged
+    }
+
+    /// A new session has said where it stands. That the server was started anew since needs no more asking.
+    pub(super) fn stood(&mut self, standing: &Standing, scene: &Scene, now: Instant) -> Judged {
+        self.history.stood(standing);
+        let history = &self.history;
+        let after = standing.incarnation(now);
+        let booked = self.ledger.settle(|held| {
+            let mut known = held.evidence.clone();
+            see(&mut known, &mut held.note.clone(), history, scene, now);
+            known.after = Some(after.clone());
+            if matches!(judge(&known), Verdict::Decided { cause: Cause::ServerRestart, .. }) {
+                held.evidence = known;
+            }
+        });
+        Judged { booked, explained: Vec::new() }
     }
 
     /// Judges anew what is held, as time passes.

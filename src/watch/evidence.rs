@@ -5,6 +5,7 @@
 //! what is listed is asked for again a second later.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -26,18 +27,24 @@ const MOST_THREADS: usize = 200;
 /// What is to be asked.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Question {
-    /// The server's numbers of lost connections.
-    pub(super) threads: Vec<u32>,
-    /// Threads that a silent path has left behind in the server with this identity and life: they are to be ended.
-    pub(super) orphans: Vec<Orphan>,
+    /// Of lost connections.
+    pub(super) threads: Vec<Session>,
+    /// Left behind in the server by a silent path: they are to be ended.
+    pub(super) orphans: Vec<Session>,
 }
 
-/// A session of ours that nobody can reach any more.
+/// A session that we had, as the server knows it.
 #[derive(Clone, Debug)]
-pub(super) struct Orphan {
+pub(super) struct Session {
     pub(super) thread_id: u32,
     /// As it was when it was opened: a number means another thread in another life.
-    pub(super) standing: Standing,
+    pub(super) standing: Arc<Standing>,
+}
+
+impl Session {
+    fn may_be_of(&self, life: &Standing) -> bool {
+        !self.standing.tells_its_life() || !life.tells_its_life() || self.standing.is_same_life(life)
+    }
 }
 
 /// What was found out.
@@ -87,9 +94,9 @@ pub(super) async fn ask(target: &Target, facts: &Facts, question: Question, plac
         // A server that answers with an error is there; what it did not say is not known.
         Err(failure) if failure.errno.is_some() => connection.quit().await,
         Err(failure) => {
+            // What it has said until then is true.
             answer.fresh = Fresh::from(&failure);
             answer.failure = Some(failure);
-            answer.standing = None;
         }
     }
     drop(place);
@@ -113,9 +120,11 @@ async fn question_all(
     let standing = Standing::ask(connection, deadline).await?;
     answer.at = standing.read_at;
     answer.standing = Some(standing.clone());
+    // A server that was started anew gives the numbers to others.
+    question.threads.retain(|session| session.may_be_of(&standing));
     question.threads.truncate(MOST_THREADS);
-    (answer.threads, answer.asleep) =
-        look(connection, &facts.server, &question.threads, &BTreeMap::new(), deadline).await?;
+    let threads: Vec<u32> = question.threads.iter().map(|session| session.thread_id).collect();
+    (answer.threads, answer.asleep) = look(connection, &facts.server, &threads, &BTreeMap::new(), deadline).await?;
     let listed: Vec<u32> =
         answer.threads.iter().filter(|(_, thread)| **thread == Thread::ListedOnce).map(|(id, _)| *id).collect();
     if !listed.is_empty() {

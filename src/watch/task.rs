@@ -493,7 +493,9 @@ impl Task {
                 self.seat.instruments.feature("session", None);
                 self.answers(now);
                 self.books.desk.history().attempted(now, Fresh::Good);
-                self.books.desk.history().stood(&standing);
+                let scene = self.scene();
+                let judged = self.books.desk.stood(&standing, &scene, now);
+                self.judged(judged);
                 let several = self.books.desk.history().several_identities();
                 self.idle.met(&standing, several);
                 if let Some(most) = standing.max_connect_errors {

@@ -22,6 +22,7 @@ mod canary;
 mod watched;
 mod faults;
 mod ladder;
+mod storm;
 mod asked;
 mod scraped;
 mod readme;

@@ -118,10 +118,31 @@ impl Server {
 
     /// The same in a network of its own, on this address and port 3306.
     pub(crate) async fn placed(kind: Kind, options: &[&str], place: &Namespace, address: &str) -> Option<Server> {
+        Server::placed_in(kind, options, place, address, None).await
+    }
+
+    /// The same, with these lines in the place of /etc/hosts.
+    pub(crate) async fn placed_with_hosts(
+        kind: Kind,
+        options: &[&str],
+        place: &Namespace,
+        address: &str,
+        hosts: &str,
+    ) -> Option<Server> {
+        Server::placed_in(kind, options, place, address, Some(hosts)).await
+    }
+
+    async fn placed_in(
+        kind: Kind,
+        options: &[&str],
+        place: &Namespace,
+        address: &str,
+        hosts: Option<&str>,
+    ) -> Option<Server> {
         let installed = Installed::find(kind)?;
         let bind = format!("bind-address={address}");
         let options = [&[bind.as_str(), "port=3306"], options].concat();
-        match Server::start_new(&installed, &options, None, Some(place.clone())).await {
+        match Server::start_new(&installed, &options, hosts, Some(place.clone())).await {
             Ok(server) => Some(server),
             Err(message) => panic!("{message}"),
         }
@@ -168,6 +189,26 @@ impl Server {
     /// Runs one statement as root.
     pub(crate) async fn sql(&self, statement: &str) {
         self.rows(statement).await;
+    }
+
+    /// Ends all connections of an account; says how many there were.
+    pub(crate) async fn kill_all_of(&self, user: &str) -> usize {
+        let _turn = self.observer.lock().await;
+        let options = OptsBuilder::default()
+            .socket(self.socket.to_str())
+            .user(Some("root"))
+            .max_allowed_packet(Some(16 << 20))
+            .wait_timeout(Some(600));
+        let mut conn = Conn::new(options).await.expect("root may always");
+        let query = format!("SELECT id FROM information_schema.processlist WHERE user = '{user}'");
+        let ids: Vec<u64> = conn.query(query).await.expect("a list");
+        let mut killed = 0;
+        for id in ids {
+            // One may have ended by itself.
+            killed += usize::from(conn.query_drop(format!("KILL {id}")).await.is_ok());
+        }
+        conn.disconnect().await.expect("in order");
+        killed
     }
 
     /// The first value of the first row, as text. NULL is `NULL`.
