@@ -361,7 +361,7 @@ fn see(evidence: &mut Evidence, note: &mut Note, history: &History, scene: &Scen
     evidence.opened_ago = Some(now.saturating_duration_since(note.opened_at));
     evidence.before = note.standing.incarnation(now);
     evidence.several_identities = history.several_identities();
-    evidence.lost_at_once = history.at_once(note.span);
+    evidence.lost_at_once = history.at_once(note.span).count;
     let exact = match evidence.rest {
         Rest::Watched(age) if matches!(evidence.signal, Signal::Fin | Signal::Rst) => Some(age),
         _ => None,
@@ -382,7 +382,9 @@ fn hear(evidence: &mut Evidence, note: &Note, history: &History, answer: Option<
         evidence.is_asleep = Some(answer.asleep.contains(&note.connection_id));
     }
     let before = note.standing.identity.as_ref();
-    evidence.kills = history.kills_since(note.last_answer_at, standing.identity.as_ref());
+    // As many KILLs as were lost together, since the first of them may have been lost.
+    let kills = |since| history.kills_since(since, standing.identity.as_ref());
+    evidence.kills = kills(history.at_once(note.span).from).or_else(|| kills(note.last_answer_at));
     evidence.old_identity_answers = before.and_then(|before| history.answers_since(before, note.noticed_at));
 }
 

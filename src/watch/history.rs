@@ -11,7 +11,7 @@ use super::loss::{Fresh, Identity, Kills};
 use super::standing::Standing;
 
 const ATTEMPTS: usize = 64;
-const READINGS: usize = 64;
+const READINGS: usize = 256;
 const LOSSES: usize = 256;
 const AGES: usize = 32;
 
@@ -47,6 +47,14 @@ struct Reading {
 pub(super) struct Span {
     pub(super) from: Instant,
     pub(super) to: Instant,
+}
+
+/// Connections that may have been lost at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Together {
+    pub(super) count: u64,
+    /// The first of them was lost no earlier than this.
+    pub(super) from: Instant,
 }
 
 /// The servers that were met behind the target.
@@ -115,20 +123,23 @@ impl History {
         push(&mut self.losses, span, LOSSES);
     }
 
-    /// How many connections may have been lost at the same moment as this one, itself included. Of the others only
-    /// those count of which the moment is known well.
-    pub(super) fn at_once(&self, span: Span) -> u64 {
+    /// Those that may have been lost at the same moment as this one, itself included. Of the others only those count
+    /// of which the moment is known well.
+    pub(super) fn at_once(&self, span: Span) -> Together {
         let others: Vec<&Span> = {
             let mut itself = true;
             let not_it = |other: &&Span| !(**other == span && std::mem::take(&mut itself));
             self.losses.iter().filter(not_it).filter(|other| other.to - other.from <= SHARP).collect()
         };
         let meets = |moment: Instant| {
-            others.iter().filter(|other| other.from <= moment + TOGETHER && moment <= other.to + TOGETHER).count()
+            let met = others.iter().filter(|other| other.from <= moment + TOGETHER && moment <= other.to + TOGETHER);
+            let alone = Together { count: 1, from: span.from };
+            met.fold(alone, |met, other| Together { count: met.count + 1, from: met.from.min(other.from) })
         };
         let within = |moment: &Instant| span.from <= *moment + TOGETHER && *moment <= span.to + TOGETHER;
         let moments = others.iter().flat_map(|other| [other.from, other.to]).filter(within);
-        1 + moments.map(meets).max().unwrap_or(0) as u64
+        let alone = Together { count: 1, from: span.from };
+        moments.map(meets).max_by_key(|met| met.count).unwrap_or(alone)
     }
 
     /// The exact age at which a connection that was watched was ended.
@@ -200,11 +211,13 @@ mod tests {
         for each in spans {
             history.lost(each);
         }
-        assert_eq!(spans.map(|each| history.at_once(each)), [3, 3, 3, 4]);
+        let at_once = |span| history.at_once(span).count;
+        assert_eq!(spans.map(at_once), [3, 3, 3, 4]);
+        assert_eq!(history.at_once(spans[0]).from, spans[2].from);
         let later = span(zero, 590, 600);
         history.lost(later);
         // The one that had rested may have gone with it, or with the others; it is no witness itself.
-        assert_eq!((history.at_once(later), history.at_once(spans[3])), (1, 4));
+        assert_eq!((history.at_once(later).count, history.at_once(spans[3]).count), (1, 4));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The idle ladder on real paths, with limits of seconds instead of minutes.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::daemon::Daemon;
@@ -15,6 +16,8 @@ struct World {
     server: Server,
     _proxy: Option<Proxy>,
     daemon: Daemon,
+    configuration: String,
+    hosts: PathBuf,
     most: f64,
 }
 
@@ -29,15 +32,17 @@ impl World {
             Some(timeout) => (Some(Proxy::start(&network, timeout, timeout).await), ROUTER),
             None => (None, SERVER),
         };
-        let hosts = process::directory().join("hosts");
+        let directory = process::directory();
+        let hosts = directory.join("hosts");
         std::fs::write(&hosts, "127.0.0.1 localhost\n").expect("ours");
         let configuration = format!(
-            "targets:\n  t:\n    address: {address}:3306\n    user: goneaway\n    password: goneaway\n    every: 1s\n    \
+            "state_directory: {}\ntargets:\n  t:\n    address: {address}:3306\n    user: goneaway\n    password: goneaway\n    every: 1s\n    \
              timeout: 1s\n    connect_timeout: 1s\n    ladder: {QUICK}\n    backoff: {{floor: 100ms, first: 200ms, cap: \
-             1s}}\n    pools: {{default: {{size: 1, exercise: {{busy: 200ms}}}}}}\n"
+             1s}}\n    pools: {{default: {{size: 1, exercise: {{busy: 200ms}}}}}}\n",
+            directory.join("state").display()
         );
         let daemon = Daemon::start_at(&configuration, Some((&network.client, &hosts))).await;
-        Some(World { network, server, _proxy: proxy, daemon, most: 0.0 })
+        Some(World { network, server, _proxy: proxy, daemon, configuration, hosts, most: 0.0 })
     }
 
     /// Waits for what holds, and keeps count of the canaries meanwhile.
@@ -55,6 +60,15 @@ impl World {
             assert!(Instant::now() < end, "not within {within:?}: {what}; {events:#?}; {:#?}", self.daemon.log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Stops the program and starts it again.
+    async fn start_anew(&mut self) {
+        let again =
+            Daemon::start_at("targets: {t: {address: 127.0.0.1:9}}\n", Some((&self.network.client, &self.hosts)));
+        let before = std::mem::replace(&mut self.daemon, again.await);
+        before.stop().await;
+        self.daemon = Daemon::start_at(&self.configuration, Some((&self.network.client, &self.hosts))).await;
     }
 
     /// Stops the program, and sees that nothing of it is left on the server.
@@ -108,6 +122,11 @@ async fn a_proxys_limit_is_found_and_a_restart_in_the_middle_changes_no_bound() 
     let least = bounds(&seen).0;
     let safe = (least * 0.8).min(least - (least / 2.0).min(10.0)).floor();
     assert_eq!(seen.of("mysql_conn_idle_safe_lifetime_seconds", ""), Some(safe));
+    // What was learned is there at the next start, at once.
+    let learned = bounds(&seen).1.map(f64::trunc);
+    world.start_anew().await;
+    let seen = world.until(Duration::from_secs(2), "a scrape", |seen| seen.up()).await;
+    assert_eq!((bounds(&seen).1.map(f64::trunc), owner(&seen)), (learned, "middlebox"));
     world.end().await;
 }
 

@@ -125,7 +125,8 @@ async fn a_kill_storm_is_accounted_for() {
     assert!(killed > 60, "{killed} killed");
     let seen = watcher.settle("a kill storm").await;
     let lost: f64 = by(&seen, "mysql_conn_lost_total", "cause").values().sum();
-    assert!(sum_where(&seen, "mysql_conn_lost_total", &["cause=\"killed\""]) >= 0.9 * lost, "of {lost}");
+    let known = sum_where(&seen, "mysql_conn_lost_total", &["cause=\"killed\""]);
+    assert!(known >= 0.9 * lost, "{known} of {lost}");
 }
 
 #[tokio::test]
