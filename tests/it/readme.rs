@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use goneaway::collect::COLLECTORS;
 use goneaway::config;
+use goneaway::watch::loss::Cause;
 
 use super::daemon::{Daemon, run};
 use super::servers::{Kind, Server};
@@ -73,6 +74,47 @@ fn the_example_of_a_configuration_has_no_mistake_but_its_missing_files() {
     let other: Vec<&str> =
         complaint.lines().skip(1).filter(|line| !line.contains("cannot read /etc/goneaway/")).collect();
     assert!(other.is_empty(), "{complaint}");
+}
+
+#[test]
+fn the_example_of_two_pools_has_no_mistake() {
+    let output = run(&code("pools"), &["config", "check"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn every_cause_is_explained() {
+    let causes = part("causes");
+    let told: Vec<&str> = causes.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let mut all: Vec<&str> = Cause::ALL.iter().map(|cause| cause.label()).collect();
+    assert_eq!(all.len(), 16, "the README says sixteen");
+    let mut sorted = told.clone();
+    sorted.sort_unstable();
+    all.sort_unstable();
+    assert_eq!(sorted, all);
+}
+
+/// The names of a log line's fields.
+fn fields(line: &str) -> Vec<&str> {
+    line.split(' ').filter_map(|part| part.split_once('=')).map(|(name, _)| name).collect()
+}
+
+#[tokio::test]
+async fn the_line_of_a_loss_has_the_fields_of_the_example() {
+    let Some(server) = Server::private(Kind::MariadbStable, &[]).await else { return };
+    let configuration =
+        format!("targets:\n  orders:\n    address: 127.0.0.1:{}\n    password: goneaway\n    every: 1s\n", server.port);
+    let daemon = Daemon::start(&configuration).await;
+    let end = std::time::Instant::now() + Duration::from_secs(20);
+    let line = loop {
+        server.kill_all_of("goneaway").await;
+        if let Some(line) = daemon.log().into_iter().find(|line| line.contains("source=pool")) {
+            break line;
+        }
+        assert!(std::time::Instant::now() < end, "nothing is lost; {:#?}", daemon.log());
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    assert_eq!(fields(&line), fields(&code("lost")), "{line}");
 }
 
 #[test]
