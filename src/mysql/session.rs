@@ -34,8 +34,9 @@ const QUIT_WITHIN: Duration = Duration::from_millis(500);
 /// Well below the idle limits of balancers and NAT gateways.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// The probe speaks it; trying it with the driver would be a failed login at the server, every time.
-const UNKNOWN_TO_THE_DRIVER: &str = "sha256_password";
+/// The probe speaks them. The driver does not know the first: trying would be a failed login at the server, every time.
+/// Of the others it cuts a zero off the end of the challenge, one in 256, and panics or signs the wrong words.
+const NOT_FOR_THE_DRIVER: [&str; 3] = ["sha256_password", "parsec", "client_ed25519"];
 
 /// Longer than any result row that a collector reads; asking the server for its own limit would cost a statement.
 const MAX_ALLOWED_PACKET: usize = 64 * 1024 * 1024;
@@ -263,7 +264,7 @@ fn driver_serves(access: &Access, tls: &Tls, probed: &Facts) -> bool {
         Some(_) => true,
     };
     let oldest = probed.tls.is_none() || tls.min_version == TlsVersion::Tls12;
-    let plugin = probed.auth_plugin != UNKNOWN_TO_THE_DRIVER;
+    let plugin = !NOT_FOR_THE_DRIVER.contains(&&*probed.auth_plugin);
     plugin && judges_alike && oldest && !access.driver_fails.load(Ordering::Relaxed)
 }
 
