@@ -31,6 +31,7 @@ mod idle;
 mod outage;
 mod collection;
 mod rounds;
+mod walks;
 mod shelf;
 mod told;
 mod seat;
@@ -46,6 +47,7 @@ use tokio::task::{Id, JoinSet};
 use tracing::error;
 
 use self::board::{Board, Slot};
+use self::collection::Found;
 use self::events::Events;
 use self::families::TargetInstruments;
 use self::keeper::Keeper;
@@ -112,7 +114,7 @@ impl Watch {
             let budget = Budget::reserving(target.connections, &[Purpose::Probe, Purpose::Evidence]);
             let instruments = TargetInstruments::new(target.every, budget.clone());
             for collector in &target.collectors {
-                instruments.declare_collector(&format!("collect.{}", collector.name), target.every);
+                instruments.declare_collector(&format!("collect.{}", collector.name), target.pace(collector));
             }
             let of_pools = PoolInstruments::new(instruments.all());
             let pools = Pools::new(&target.pools, &target.access, &target.tls, &budget, of_pools);
@@ -121,6 +123,7 @@ impl Watch {
             let place = Place { place, of };
             Seat {
                 name: target.name.as_str().into(),
+                found: Found::default(),
                 target,
                 slot,
                 instruments,

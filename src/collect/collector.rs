@@ -1,7 +1,10 @@
 //! What a collector is: a statement for a given server, and how its rows are read.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
+use super::facts::{Facts, Needs};
+use super::tunables::Tunables;
 use crate::metrics::BlockBuilder;
 use crate::mysql::rows::Rows;
 use crate::mysql::server::Server;
@@ -14,25 +17,53 @@ pub struct Collector {
     /// One line for `--help` and the README.
     pub summary: &'static str,
     pub default_on: bool,
+    pub pace: Pace,
+    pub needs: Needs,
     pub ask: fn(&Known) -> Ask,
-    pub read: fn(&Rows, &Known, &mut BlockBuilder),
+    /// Reads the answers to what it asked, in the same order.
+    pub read: fn(&[Rows], &Known, &mut BlockBuilder),
+}
+
+impl Collector {
+    /// Whether any server answers what it asks, to any account.
+    pub fn is_plain(&self) -> bool {
+        matches!(self.name, "global_status" | "global_variables")
+    }
+}
+
+/// How often a collector asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// With every round, on the connection that the round has.
+    Round,
+    /// What may take long on a large server: so often at most, on a connection of its own.
+    Slow(Duration),
 }
 
 /// What is known of a server before it is asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
     pub server: &'a Server,
+    pub facts: &'a Facts,
+    pub tunables: &'a Tunables,
 }
 
 /// What to ask, if anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
     Sql(Cow<'static, str>),
+    /// One after the other.
+    All(Vec<Cow<'static, str>>),
     /// This server cannot serve it. That is no failure: `mysql_conn_feature_supported` says why.
     Skip {
-        feature: &'static str,
         why: Why,
     },
+}
+
+impl Ask {
+    pub const fn skip(why: Why) -> Ask {
+        Ask::Skip { why }
+    }
 }
 
 /// Why a server cannot serve a feature.
@@ -53,5 +84,27 @@ impl Why {
             Why::Off => "off",
             Why::AuthPlugin => "auth_plugin",
         }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::LazyLock;
+
+    use super::*;
+
+    /// The samples that these answers become.
+    pub(in super::super) fn shown(read: fn(&[Rows], &Known, &mut BlockBuilder), answers: &[Rows]) -> Vec<String> {
+        let server = Server::from_version("9.7.4");
+        let mut out = BlockBuilder::new(None);
+        read(answers, &known(&server), &mut out);
+        let text = crate::metrics::write(&[std::sync::Arc::new(out.finish())], crate::metrics::Format::Text);
+        text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+    }
+
+    /// A server of which nothing else is known, set up as it comes.
+    pub(in super::super) fn known(server: &Server) -> Known<'_> {
+        static NOTHING: LazyLock<(Facts, Tunables)> = LazyLock::new(Default::default);
+        Known { server, facts: &NOTHING.0, tunables: &NOTHING.1 }
     }
 }

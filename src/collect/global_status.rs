@@ -3,7 +3,8 @@
 //! Each variable is a family of its own, untyped because the server does not say which ones only grow. Some groups
 //! are one family with a label instead; which ones, and under what names, is mysqld_exporter's choice of long ago.
 
-use super::collector::{Ask, Collector, Known};
+use super::collector::{Ask, Collector, Known, Pace};
+use super::facts::Needs;
 use super::help;
 use super::value::{Name, number};
 use crate::metrics::{BlockBuilder, Family, FamilyId, Kind};
@@ -13,6 +14,8 @@ pub(super) const COLLECTOR: Collector = Collector {
     name: "global_status",
     summary: "Status variables of SHOW GLOBAL STATUS: connections, threads, errors, traffic",
     default_on: true,
+    pace: Pace::Round,
+    needs: Needs::NOTHING,
     ask: |_| Ask::Sql("SHOW GLOBAL STATUS".into()),
     read,
 };
@@ -48,7 +51,8 @@ crate::metrics! {
     GALERA_LATENCY_SAMPLES: gauge "mysql_galera_evs_repl_latency_sample_size" {};
 }
 
-fn read(rows: &Rows, _: &Known, out: &mut BlockBuilder) {
+fn read(answers: &[Rows], _: &Known, out: &mut BlockBuilder) {
+    let [rows] = answers else { return };
     out.reserve(rows.len());
     let groups = Groups::new(out);
     let mut galera = Galera::default();
@@ -173,6 +177,7 @@ impl<'a> Galera<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::collector::tests::known;
     use super::*;
     use crate::metrics::{Format, write};
     use crate::mysql::server::Server;
@@ -182,7 +187,7 @@ mod tests {
         let rows = Rows::of(&["Variable_name", "Value"], rows.iter().map(|(name, value)| vec![Some(*name), *value]));
         let server = Server::from_version("10.11.6-MariaDB");
         let mut out = BlockBuilder::new(None);
-        read(&rows, &Known { server: &server }, &mut out);
+        read(&[rows], &known(&server), &mut out);
         let text = write(&[std::sync::Arc::new(out.finish())], Format::Text);
         text.lines().filter(|line| !line.starts_with("# HELP")).map(str::to_owned).collect()
     }

@@ -3,7 +3,8 @@
 //! Each variable that is a number or a switch is a gauge of its own. A few that are words become the labels of an
 //! information family.
 
-use super::collector::{Ask, Collector, Known};
+use super::collector::{Ask, Collector, Known, Pace};
+use super::facts::Needs;
 use super::help;
 use super::value::{Name, number};
 use crate::metrics::{BlockBuilder, Family, Kind};
@@ -13,6 +14,8 @@ pub(super) const COLLECTOR: Collector = Collector {
     name: "global_variables",
     summary: "Settings of SHOW GLOBAL VARIABLES: limits, timeouts, sizes; version and isolation level",
     default_on: true,
+    pace: Pace::Round,
+    needs: Needs::NOTHING,
     ask: |_| Ask::Sql("SHOW GLOBAL VARIABLES".into()),
     read,
 };
@@ -28,7 +31,8 @@ crate::metrics! {
     GALERA_GCACHE_SIZE: gauge "mysql_galera_gcache_size_bytes" {};
 }
 
-fn read(rows: &Rows, _: &Known, out: &mut BlockBuilder) {
+fn read(answers: &[Rows], _: &Known, out: &mut BlockBuilder) {
+    let [rows] = answers else { return };
     out.reserve(rows.len());
     let mut words = Words::default();
     let mut name = Name::with_prefix("mysql_global_variables_");
@@ -112,6 +116,7 @@ fn gcache_size(provider_options: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::collector::tests::known;
     use super::*;
     use crate::metrics::{Format, write};
     use crate::mysql::server::Server;
@@ -122,7 +127,7 @@ mod tests {
         let rows = Rows::of(&["Variable_name", "Value"], rows);
         let server = Server::from_version("9.7.4");
         let mut out = BlockBuilder::new(None);
-        read(&rows, &Known { server: &server }, &mut out);
+        read(&[rows], &known(&server), &mut out);
         let text = write(&[std::sync::Arc::new(out.finish())], Format::Text);
         let told = |line: &&str| !line.starts_with("# HELP") && !line.contains("mysql_version_info");
         text.lines().filter(told).map(str::to_owned).collect()
@@ -178,7 +183,7 @@ mod tests {
     fn the_version_is_told_even_when_nothing_is_known() {
         let mut out = BlockBuilder::new(None);
         let server = Server::from_version("9.7.4");
-        read(&Rows::default(), &Known { server: &server }, &mut out);
+        read(&[Rows::default()], &known(&server), &mut out);
         let text = write(&[std::sync::Arc::new(out.finish())], Format::Text);
         assert!(text.ends_with("mysql_version_info{innodb_version=\"\",version=\"\",version_comment=\"\"} 1\n"));
     }

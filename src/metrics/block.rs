@@ -157,6 +157,23 @@ impl BlockBuilder {
         self.sample_with_suffix(family, count_suffix, labels, count as f64);
     }
 
+    /// One summary: quantiles as the texts they are to be shown with.
+    pub fn summary<'q>(
+        &mut self,
+        family: FamilyId,
+        labels: &[(&str, &str)],
+        quantiles: impl IntoIterator<Item = (&'q str, f64)>,
+        count: f64,
+        sum: f64,
+    ) {
+        for (quantile, value) in quantiles {
+            let labels: Vec<(&str, &str)> = labels.iter().copied().chain([("quantile", quantile)]).collect();
+            self.sample(family, &labels, value);
+        }
+        self.sample_with_suffix(family, "_sum", labels, sum);
+        self.sample_with_suffix(family, "_count", labels, count);
+    }
+
     fn sample_with_suffix(&mut self, family: FamilyId, suffix: &str, labels: &[(&str, &str)], value: f64) {
         let Pending { name, valid, .. } = &self.families[family.0];
         if !valid || !labels.iter().all(|(label, _)| valid_label_name(label)) {

@@ -11,6 +11,7 @@ pub enum Kind {
     Gauge,
     Histogram,
     GaugeHistogram,
+    Summary,
     Untyped,
 }
 
@@ -21,6 +22,7 @@ impl Kind {
             Kind::Gauge => "gauge",
             Kind::Histogram => "histogram",
             Kind::GaugeHistogram => "gaugehistogram",
+            Kind::Summary => "summary",
             Kind::Untyped => "untyped",
         }
     }
@@ -80,6 +82,7 @@ macro_rules! metrics {
     (@kind gauge) => { $crate::metrics::declare::Kind::Gauge };
     (@kind histogram) => { $crate::metrics::declare::Kind::Histogram };
     (@kind gauge_histogram) => { $crate::metrics::declare::Kind::GaugeHistogram };
+    (@kind summary) => { $crate::metrics::declare::Kind::Summary };
     (@kind untyped) => { $crate::metrics::declare::Kind::Untyped };
     (@buckets) => { &[] };
     (@buckets $buckets:expr) => { $buckets };

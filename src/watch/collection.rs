@@ -1,6 +1,10 @@
-//! One round of collecting: every collector that is on asks its one statement, on a connection of the pool.
+//! One round of collecting: each collector asks its statements, one after the other, on a connection of the pool.
+//!
+//! Before the first one that could be refused something, the server is asked what it has and what the account may
+//! (`collect::Facts`); that is kept for a while. Collectors that may take long have rounds of their own, on a
+//! connection of their own, so that they delay nobody.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, timeout_at};
@@ -8,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::headroom::Headroom;
 use super::pools::Opener;
 use super::target::Target;
-use crate::collect::{self, Ask, Collector, Known, Why};
+use crate::collect::{self, Ask, Collector, Facts, Known, Needs, Why};
 use crate::metrics::{Block, BlockBuilder};
 use crate::mysql::failure::{Failure, Reason};
 use crate::mysql::pool::{Lease, Pool, Refused, Which};
@@ -34,6 +38,39 @@ pub(super) struct Seen {
     pub(super) interactive_timeout: Option<Duration>,
 }
 
+/// How long what was found out about a server holds. An operator who has granted a right sees it after that.
+const FACTS_FOR: Duration = Duration::from_secs(300);
+
+/// What a collector waits for a table that somebody has locked, as mysqld_exporter has it.
+const LOCK_WAIT: &str = "SET SESSION lock_wait_timeout = 2";
+
+/// How long what may take long may take.
+pub(super) const LONGEST: Duration = Duration::from_secs(60);
+
+/// Facts about the server that was asked last. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Found(Arc<Mutex<Option<Latest>>>);
+
+#[derive(Clone, Debug)]
+struct Latest {
+    version: String,
+    until: Instant,
+    facts: Arc<Facts>,
+}
+
+impl Found {
+    fn of(&self, version: &str) -> Option<Arc<Facts>> {
+        let latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_of_it = |latest: &&Latest| latest.version == version && Instant::now() < latest.until;
+        latest.as_ref().filter(is_of_it).map(|latest| latest.facts.clone())
+    }
+
+    fn keep(&self, version: &str, facts: Arc<Facts>) {
+        let latest = Latest { version: version.to_owned(), until: Instant::now() + FACTS_FOR, facts };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(latest);
+    }
+}
+
 /// What a collector brought home.
 #[derive(Debug)]
 pub(super) enum Collected {
@@ -53,12 +90,27 @@ pub(super) enum Collected {
     },
 }
 
-/// Collects once, on a connection of the pool.
-pub(super) async fn collect(target: Arc<Target>, pool: Pool<Opener>) -> Collection {
-    let deadline = Instant::now() + target.timeout;
-    let mut round = Round { pool, lease: None, unopened: None, collection: Collection::of(Vec::new()) };
-    for collector in &target.collectors {
-        let collected = round.run(&target, collector, deadline).await;
+/// Collects once, on a connection of the pool: with every round, or what may take long.
+pub(super) async fn collect(
+    target: Arc<Target>,
+    collectors: Vec<&'static Collector>,
+    is_long: bool,
+    pool: Pool<Opener>,
+    found: Found,
+) -> Collection {
+    let deadline = Instant::now() + if is_long { LONGEST } else { target.timeout };
+    let mut round = Round {
+        target: &target,
+        pool,
+        is_long,
+        found,
+        facts: None,
+        lease: None,
+        unopened: None,
+        collection: Collection::of(Vec::new()),
+    };
+    for collector in collectors {
+        let collected = round.run(collector, deadline).await;
         round.collection.results.push((collector, collected));
     }
     if let Some(lease) = round.lease.take() {
@@ -74,8 +126,8 @@ impl Collection {
     }
 
     /// What the room below the limits, and losses, are judged by.
-    fn note(&mut self, collector: &Collector, rows: &Rows) {
-        let value = |name| collect::value(rows, name);
+    fn note(&mut self, collector: &Collector, answers: &[Rows]) {
+        let value = |name| answers.first().and_then(|rows| collect::value(rows, name));
         let seconds = |name| Duration::try_from_secs_f64(value(name)?).ok();
         if collector.name == "global_status" {
             self.headroom.used = value("Threads_connected");
@@ -90,17 +142,21 @@ impl Collection {
     }
 }
 
-struct Round {
+struct Round<'t> {
+    target: &'t Target,
     pool: Pool<Opener>,
+    is_long: bool,
+    found: Found,
+    facts: Option<Arc<Facts>>,
     lease: Option<Lease<Opener>>,
     /// Why there is no connection to ask on.
     unopened: Option<Failure>,
     collection: Collection,
 }
 
-impl Round {
-    async fn run(&mut self, target: &Target, collector: &'static Collector, deadline: Instant) -> Collected {
-        let first = self.ask(target, collector, deadline).await;
+impl Round<'_> {
+    async fn run(&mut self, collector: &'static Collector, deadline: Instant) -> Collected {
+        let first = self.ask(collector, deadline).await;
         // A connection that was used a moment ago is handed out unchecked. That it has ended shows at the first use,
         // and says nothing about the server now: one more connection answers that.
         let stale = matches!(
@@ -108,12 +164,12 @@ impl Round {
             Collected::Failed { failure, .. } if ends_session(failure) && failure.reason != Reason::Timeout
         );
         if stale && self.collection.results.is_empty() && self.unopened.is_none() {
-            return self.ask(target, collector, deadline).await;
+            return self.ask(collector, deadline).await;
         }
         first
     }
 
-    async fn ask(&mut self, target: &Target, collector: &'static Collector, deadline: Instant) -> Collected {
+    async fn ask(&mut self, collector: &'static Collector, deadline: Instant) -> Collected {
         if let Some(failure) = &self.unopened {
             return Collected::Failed { failure: failure.clone(), took: Duration::ZERO };
         }
@@ -133,23 +189,17 @@ impl Round {
                 }
             }
         };
-        let sql = match (collector.ask)(&Known { server: lease.session.server() }) {
-            Ask::Sql(sql) => sql,
-            Ask::Skip { why, .. } => {
-                self.lease = Some(lease);
-                return Collected::Skipped { why };
-            }
-        };
         let (asked, asked_at) = (Instant::now(), SystemTime::now());
-        match lease.session.query(&sql, deadline).await {
-            Ok(rows) => {
-                self.collection.note(collector, &rows);
-                let mut out = BlockBuilder::new(target.label.as_deref());
-                (collector.read)(&rows, &Known { server: lease.session.server() }, &mut out);
+        match self.ask_on(&mut lease, collector, deadline).await {
+            Ok(block) => {
                 self.lease = Some(lease);
-                Collected::Values { block: out.finish(), asked_at, asked, took: asked.elapsed() }
+                Collected::Values { block, asked_at, asked, took: asked.elapsed() }
             }
-            Err(failure) => {
+            Err(Refusal::Skip(why)) => {
+                self.lease = Some(lease);
+                Collected::Skipped { why }
+            }
+            Err(Refusal::Failed(failure)) => {
                 // One that has ended leaves the pool as what it is.
                 if !ends_session(&failure) {
                     self.lease = Some(lease);
@@ -162,19 +212,95 @@ impl Round {
         }
     }
 
+    async fn ask_on(
+        &mut self,
+        lease: &mut Lease<Opener>,
+        collector: &'static Collector,
+        deadline: Instant,
+    ) -> Result<Block, Refusal> {
+        let server = lease.session.server().clone();
+        let facts = match collector.is_plain() {
+            true => Arc::default(),
+            false => self.facts(lease, deadline).await?,
+        };
+        let known = Known { server: &server, facts: &facts, tunables: &self.target.tunables };
+        let statements = match (collector.ask)(&known) {
+            Ask::Sql(sql) => vec![sql],
+            Ask::All(statements) => statements,
+            Ask::Skip { why } => return Err(Refusal::Skip(why)),
+        };
+        let mut answers = Vec::with_capacity(statements.len());
+        for sql in &statements {
+            answers.push(lease.session.query(sql, deadline).await?);
+        }
+        self.collection.note(collector, &answers);
+        let mut out = BlockBuilder::new(self.target.label.as_deref());
+        (collector.read)(&answers, &known, &mut out);
+        Ok(out.finish())
+    }
+
+    /// What is known of this server; asked anew when that is old.
+    async fn facts(&mut self, lease: &mut Lease<Opener>, deadline: Instant) -> Result<Arc<Facts>, Refusal> {
+        if let Some(facts) = &self.facts {
+            return Ok(facts.clone());
+        }
+        lease.session.query(LOCK_WAIT, deadline).await?;
+        if self.is_long {
+            // The server gives up before we do, and the connection lives.
+            let server = lease.session.server();
+            let seconds = LONGEST.as_secs() - 5;
+            let limit = match server.is_mariadb() {
+                true => server.mariadb_since(10, 1, 1).then(|| format!("SET SESSION max_statement_time = {seconds}")),
+                false => server.mysql_since(5, 7, 8).then(|| format!("SET SESSION max_execution_time = {seconds}000")),
+            };
+            if let Some(limit) = limit {
+                lease.session.query(&limit, deadline).await?;
+            }
+        }
+        let version = lease.session.server().version_text.clone();
+        let facts = match self.found.of(&version) {
+            Some(facts) => facts,
+            None => {
+                let needs: Vec<Needs> = self.target.collectors.iter().map(|collector| collector.needs).collect();
+                let mut answers = Vec::new();
+                for sql in Facts::statements(&needs, &self.target.tunables, lease.session.server()) {
+                    answers.push(lease.session.query(&sql, deadline).await?);
+                }
+                let facts = Arc::new(Facts::read(&answers));
+                self.found.keep(&version, facts.clone());
+                facts
+            }
+        };
+        self.facts = Some(facts.clone());
+        Ok(facts)
+    }
+
     async fn acquire(&self, deadline: Instant) -> Result<Lease<Opener>, Failure> {
-        match timeout_at(deadline, self.pool.acquire(Which::Working)).await {
+        let which = if self.is_long { Which::Beyond } else { Which::Working };
+        match timeout_at(deadline, self.pool.acquire(which)).await {
             Ok(acquired) => acquired.map_err(Refused::failure),
             Err(_) => Err(Refused::Timeout.failure()),
         }
     }
 }
 
+/// Why a collector has nothing to say.
+enum Refusal {
+    Skip(Why),
+    Failed(Failure),
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Refusal {
+        Refusal::Failed(failure)
+    }
+}
+
 /// Whether the server's answer means that it does not have what was asked for.
 fn missing(failure: &Failure) -> Option<Why> {
     match failure.errno? {
-        // No such table, column, variable, engine or statement in this version.
-        1146 | 1109 | 1054 | 1193 | 1286 | 1064 | 1235 => Some(Why::Version),
+        // No such table, column, variable or engine in this version.
+        1146 | 1109 | 1054 | 1193 | 1286 => Some(Why::Version),
         _ => None,
     }
 }

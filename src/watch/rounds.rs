@@ -11,6 +11,7 @@ use super::collection::{Collected, Collection};
 use super::families::{Job, Run, TargetInstruments};
 use super::snapshot::{CollectorResult, Snapshot};
 use super::target::Target;
+use crate::collect::Why;
 use crate::mysql::failure::{Failure, Phase};
 use crate::mysql::pool;
 
@@ -107,7 +108,7 @@ impl Rounds {
     pub(super) fn nobody(target: &Target) -> Collection {
         let failed =
             |collector: &&'static _| (*collector, Collected::Failed { failure: pool::closed(), took: Duration::ZERO });
-        Collection::of(target.collectors.iter().map(failed).collect())
+        Collection::of(target.quick().iter().map(failed).collect())
     }
 
     /// Takes in a round. Says when the server last answered in it, if it did.
@@ -125,6 +126,31 @@ impl Rounds {
         }
         self.overran(&collection, instruments);
         let shown_for = self.every * SHOWN_FOR_INTERVALS;
+        let answered = self.take_in(&mut collection, target, slot, instruments, snapshot, is_away);
+        snapshot.connections = None;
+        self.had_answers = answered.is_some();
+        if let Some(at) = answered {
+            // The limit hardly ever changes: one round without it does not take the ratio away.
+            match collection.headroom.limit {
+                Some(limit) => self.limit = Some((limit, at + shown_for)),
+                None => collection.headroom.limit = self.limit.filter(|(_, until)| at < *until).map(|(limit, _)| limit),
+            }
+            snapshot.connections = collection.headroom.connections();
+            slot.copied_by_us("headroom", collection.headroom.block(target.label.as_deref()), at + shown_for);
+        }
+        answered
+    }
+
+    /// Takes in what collectors have brought home. Says when the server last answered, if it did.
+    pub(super) fn take_in(
+        &mut self,
+        collection: &mut Collection,
+        target: &Target,
+        slot: &Slot,
+        instruments: &TargetInstruments,
+        snapshot: &mut Snapshot,
+        is_away: bool,
+    ) -> Option<Instant> {
         let (mut run, mut answered) = (Run::Ok, None);
         let mut results = Vec::with_capacity(collection.results.len());
         for (collector, collected) in std::mem::take(&mut collection.results) {
@@ -134,12 +160,17 @@ impl Rounds {
             let mut seen = CollectorResult { name: collector.name, last_success, error: None };
             match collected {
                 Collected::Values { block, asked_at, asked, took } => {
+                    let shown_for = target.pace(collector) * SHOWN_FOR_INTERVALS;
                     instruments.dropped(block.dropped);
                     instruments.collected(&label, took, asked_at);
                     instruments.feature(&label, None);
                     slot.copied(collector.name, block, asked + shown_for);
                     seen.last_success = Some(asked_at);
                     answered = answered.max(Some(asked + took));
+                }
+                Collected::Skipped { why: Why::Grant } => {
+                    instruments.not_collected(&label, Duration::ZERO);
+                    instruments.feature(&label, Some(Why::Grant.label()));
                 }
                 Collected::Skipped { why } => {
                     instruments.collected(&label, Duration::ZERO, SystemTime::now());
@@ -167,17 +198,11 @@ impl Rounds {
             results.push(seen);
         }
         instruments.run(Job::Collect, run);
-        snapshot.collectors = results;
-        snapshot.connections = None;
-        self.had_answers = answered.is_some();
-        if let Some(at) = answered {
-            // The limit hardly ever changes: one round without it does not take the ratio away.
-            match collection.headroom.limit {
-                Some(limit) => self.limit = Some((limit, at + shown_for)),
-                None => collection.headroom.limit = self.limit.filter(|(_, until)| at < *until).map(|(limit, _)| limit),
+        for seen in results {
+            match snapshot.collectors.iter_mut().find(|known| known.name == seen.name) {
+                Some(known) => *known = seen,
+                None => snapshot.collectors.push(seen),
             }
-            snapshot.connections = collection.headroom.connections();
-            slot.copied_by_us("headroom", collection.headroom.block(target.label.as_deref()), at + shown_for);
         }
         answered
     }

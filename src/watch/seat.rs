@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::board::Slot;
+use super::collection::Found;
 use super::events::{Events, What};
 use super::families::TargetInstruments;
 use super::idle::Idle;
@@ -28,6 +29,8 @@ pub(super) struct Seat {
     pub(super) shelf: Shelf,
     pub(super) place: Place,
     pub(super) events: Events,
+    /// What was found out about the server, for its collectors.
+    pub(super) found: Found,
     pub(super) stalls: Stalls,
     pub(super) keeper: Option<Keeper>,
     pub(super) shutdown: watch::Receiver<bool>,

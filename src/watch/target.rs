@@ -10,7 +10,7 @@ use super::backoff::Spacing;
 use super::ladder;
 use super::pools::{Exercise, Plan};
 use super::recovery::Manner;
-use crate::collect::{self, COLLECTORS, Collector};
+use crate::collect::{self, COLLECTORS, Collector, Pace, Tunables};
 use crate::config::{self, Config, Judges, Loaded, Mistakes};
 use crate::mysql::endpoint::Endpoint;
 use crate::mysql::handshake::{Access, SystemRoots, TlsPolicy};
@@ -38,6 +38,31 @@ pub struct Target {
     /// How long the server may be away before losses are booked without knowing how it comes back.
     pub give_up: Duration,
     pub collectors: Vec<&'static Collector>,
+    pub tunables: Tunables,
+}
+
+impl Target {
+    /// The collectors of every round.
+    pub fn quick(&self) -> Vec<&'static Collector> {
+        self.collectors.iter().copied().filter(|collector| collector.pace == Pace::Round).collect()
+    }
+
+    /// Those that may take long, with how often they ask at most.
+    pub fn slow(&self) -> Vec<(&'static Collector, Duration)> {
+        let slow = |collector: &&'static Collector| match collector.pace {
+            Pace::Round => None,
+            Pace::Slow(every) => Some((*collector, every.max(self.every))),
+        };
+        self.collectors.iter().filter_map(slow).collect()
+    }
+
+    /// How often this collector asks.
+    pub fn pace(&self, collector: &Collector) -> Duration {
+        match collector.pace {
+            Pace::Round => self.every,
+            Pace::Slow(every) => every.max(self.every),
+        }
+    }
 }
 
 /// What only this side of the house can judge, for the loader's list of mistakes.
@@ -105,6 +130,7 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
             },
             give_up: target.give_up_after,
             collectors: collectors.clone(),
+            tunables: Tunables::default(),
         }));
     }
     if mistakes.is_empty() { Ok(targets) } else { Err(mistakes) }

@@ -43,6 +43,7 @@ use super::seat::Seat;
 use super::shelf::Taken;
 use super::snapshot::{ProbeResult, Snapshot};
 use super::told;
+use super::walks::Walks;
 use crate::mysql::budget::Purpose;
 use crate::mysql::failure::{Failure, Phase, Reason};
 use crate::mysql::handshake::Facts;
@@ -82,6 +83,9 @@ struct Task {
     waiting_since: Instant,
     collecting: InFlight<Collection>,
     rounds: Rounds,
+    /// A collector that may take long.
+    walking: InFlight<Collection>,
+    walks: Walks,
     exercising: InFlight<()>,
     asking: InFlight<Answer>,
     /// Logins that others have given up.
@@ -132,6 +136,8 @@ impl Task {
             waiting_since: now,
             collecting: None,
             rounds: Rounds::new(seat.target.every, seat.place),
+            walking: None,
+            walks: Walks::new(seat.target.slow(), now),
             exercising: Some(Box::pin(exercising)),
             asking: None,
             unfinished: FuturesUnordered::new(),
@@ -157,6 +163,7 @@ impl Task {
             }
             let probe_due = self.ticks.next();
             let collect_due = if self.collecting.is_some() { None } else { self.rounds.due() };
+            let walk_due = if self.walking.is_some() { None } else { self.walks.due() };
             let is_trying = self.probing.is_some() || self.waiting.is_some();
             let attempt_due = if is_trying { None } else { self.books.recovery.attempt_due() };
             let ask_due = if self.asking.is_some() { None } else { self.books.desk.due() };
@@ -167,6 +174,7 @@ impl Task {
                 probed = ended(&mut self.probing) => self.probe_ended(probed),
                 waited = ended(&mut self.waiting) => self.wait_ended(waited),
                 collection = ended(&mut self.collecting) => self.collection_ended(collection),
+                walked = ended(&mut self.walking) => self.walk_ended(walked),
                 () = ended(&mut self.exercising) => {}
                 answer = ended(&mut self.asking) => self.answered(answer),
                 Some(()) = self.unfinished.next() => {}
@@ -175,6 +183,7 @@ impl Task {
                 () = sleep_until(probe_due) => self.probe_due(),
                 () = until(attempt_due) => self.attempt_due(),
                 () = until(collect_due) => self.collect_due(collect_due),
+                () = until(walk_due) => self.walk_due(),
                 () = until(ask_due) => self.ask_due(),
                 () = until(change_due) => {
                     self.take_in_stalls();
@@ -420,8 +429,30 @@ impl Task {
         if !can_be_had {
             return self.nobody_to_ask();
         }
-        let collecting = collection::collect(self.seat.target.clone(), pool.clone());
+        let Seat { target, found, .. } = &self.seat;
+        let collecting = collection::collect(target.clone(), target.quick(), false, pool.clone(), found.clone());
         self.collecting = Some(Box::pin(collecting));
+    }
+
+    fn walk_due(&mut self) {
+        let now = Instant::now();
+        let Some(collector) = self.walks.take(now) else { return };
+        if !self.seat.pools.gate().is_open() {
+            return self.walks.put_off(collector, now);
+        }
+        let Seat { target, found, pools, .. } = &self.seat;
+        let walking = collection::collect(target.clone(), vec![collector], true, pools.first().clone(), found.clone());
+        self.walking = Some(Box::pin(walking));
+    }
+
+    fn walk_ended(&mut self, mut collection: Collection) {
+        self.news = true;
+        let Seat { target, slot, instruments, .. } = &self.seat;
+        let is_away = self.outage.is_on();
+        let answered = self.rounds.take_in(&mut collection, target, slot, instruments, &mut self.snapshot, is_away);
+        if let Some(at) = answered {
+            self.answers(at);
+        }
     }
 
     fn nobody_to_ask(&mut self) {
@@ -707,7 +738,8 @@ impl Task {
         // What has not ended by then is cut off; the server is not answering.
         let (probing, collecting) = (self.probing.take(), self.collecting.take());
         let (exercising, asking) = (self.exercising.take(), self.asking.take());
-        tokio::join!(finish(probing), finish(collecting), finish(exercising), finish(asking));
+        let walking = self.walking.take();
+        tokio::join!(finish(probing), finish(collecting), finish(exercising), finish(asking), finish(walking));
         tokio::join!(self.idle.end(deadline), self.seat.pools.shutdown(deadline));
     }
 }

@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use goneaway::collect::{COLLECTORS, Known};
+use goneaway::collect::{COLLECTORS, Facts, Known, Tunables};
 use goneaway::metrics::{Block, BlockBuilder, Format, write};
 use goneaway::mysql::rows::Rows;
 use goneaway::mysql::server::Server;
@@ -21,9 +21,10 @@ pub(crate) fn block(server: &str, target: Option<&str>) -> Block {
     let version = variables.pairs().find(|(name, _)| *name == "version").expect("a version among the variables").1;
     let version = Server::from_version(version);
     let mut out = BlockBuilder::new(target);
-    for collector in COLLECTORS {
+    let known = Known { server: &version, facts: &Facts::default(), tunables: &Tunables::default() };
+    for collector in COLLECTORS.iter().filter(|collector| collector.is_plain()) {
         let rows = rows(server, collector.name.trim_start_matches("global_"));
-        (collector.read)(&rows, &Known { server: &version }, &mut out);
+        (collector.read)(&[rows], &known, &mut out);
     }
     out.finish()
 }

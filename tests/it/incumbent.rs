@@ -30,7 +30,7 @@ pub(crate) fn core(server: &str) -> String {
 
 /// A family's type and its label names besides `target`.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Shape {
+pub(crate) struct Shape {
     kind: String,
     labels: BTreeSet<String>,
 }
@@ -62,7 +62,7 @@ fn core_line(line: &str) -> (&str, Shape) {
     (name, Shape { kind: kind.to_owned(), labels })
 }
 
-fn families(exposition: &str) -> BTreeMap<&str, Shape> {
+pub(crate) fn families(exposition: &str) -> BTreeMap<&str, Shape> {
     let mut families: BTreeMap<&str, Shape> = BTreeMap::new();
     for line in exposition.lines() {
         if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {

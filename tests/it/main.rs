@@ -9,6 +9,7 @@ mod scripted;
 mod exposition;
 mod daemon;
 mod incumbent;
+mod collectors;
 
 mod order;
 mod config;

@@ -128,7 +128,9 @@ async fn the_account_of_the_example_is_enough_and_the_excerpt_is_real() {
     for kind in Kind::ALL {
         let Some(server) = Server::private(kind, &[]).await else { continue };
         server.sql("DROP USER 'goneaway'@'%'").await;
-        for statement in code("account").split(';').filter(|statement| !statement.trim().is_empty()) {
+        let more = if kind.is_mariadb() { code("account-mariadb") } else { String::new() };
+        let statements = code("account") + &more;
+        for statement in statements.split(';').filter(|statement| !statement.trim().is_empty()) {
             server.sql(statement).await;
         }
         let configuration = format!(
@@ -140,7 +142,7 @@ async fn the_account_of_the_example_is_enough_and_the_excerpt_is_real() {
         let seen = daemon
             .until(Duration::from_secs(5), "values", |seen| seen.has_copied() && seen.series[&of("mysql_up")] == 1.0)
             .await;
-        for collector in COLLECTORS {
+        for collector in COLLECTORS.iter().filter(|collector| collector.default_on) {
             let series = format!(
                 "mysql_exporter_collector_success{{target=\"local\",collector=\"collect.{}\"}}",
                 collector.name

@@ -554,7 +554,7 @@ fn state(process: &Path) -> Option<char> {
 // Below the range that outgoing connections take theirs from. A port of that range could be
 // taken while its server is down, even by the very client that tries to reach it: on loopback,
 // TCP lets a socket connect to itself.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     const FIRST: u16 = 15_000;
     const COUNT: u16 = 17_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);

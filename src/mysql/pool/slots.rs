@@ -25,6 +25,8 @@ pub enum Which {
     /// The one of the first slot, or one beyond `size`: the others shall go on resting. The one that was used last is
     /// taken first.
     Working,
+    /// One beyond `size`, for what runs long; where the pool has none, the first.
+    Beyond,
 }
 
 /// A connection of the pool and what the pool knows about it.
@@ -181,6 +183,8 @@ impl<C> Slots<C> {
             Which::Latest | Which::Longest => true,
             Which::Slot(wanted) => *at == wanted as usize,
             Which::Working => *at == 0 || *at >= self.size,
+            Which::Beyond if self.slots.len() > self.size => *at >= self.size,
+            Which::Beyond => *at == 0,
         };
         let idle = (0..self.slots.len()).filter(eligible).filter_map(|at| match &self.slots[at] {
             Slot::Idle(kept) => Some((kept.returned, at)),

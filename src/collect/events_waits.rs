@@ -1,0 +1,48 @@
+//! `performance_schema.events_waits_summary_global_by_event_name`.
+
+use std::time::Duration;
+
+use super::collector::{Ask, Collector, Known, Pace, Why};
+use super::facts::Needs;
+use super::table::{PICOSECONDS, plain, scaled, write};
+use crate::metrics::BlockBuilder;
+use crate::mysql::rows::Rows;
+
+pub(super) const COLLECTOR: Collector = Collector {
+    name: "perf_schema.eventswaits",
+    summary: "Waits by event (events_waits_summary_global_by_event_name)",
+    default_on: false,
+    pace: Pace::Slow(Duration::from_secs(60)),
+    needs: Needs {
+        variables: &["performance_schema"],
+        tables: &["performance_schema.events_waits_summary_global_by_event_name"],
+    },
+    ask,
+    read,
+};
+
+crate::metrics! {
+    /// Waits for this event (COUNT_STAR).
+    WAITS: counter "mysql_perf_schema_events_waits_total" { event_name };
+    /// Seconds waited for this event (SUM_TIMER_WAIT).
+    SECONDS: counter "mysql_perf_schema_events_waits_seconds_total" { event_name };
+}
+
+fn ask(known: &Known) -> Ask {
+    if !known.facts.has_table("performance_schema.events_waits_summary_global_by_event_name") {
+        return Ask::skip(Why::Version);
+    }
+    if !known.facts.is_on("performance_schema") {
+        return Ask::skip(Why::Off);
+    }
+    Ask::Sql(
+        "SELECT EVENT_NAME, COUNT_STAR, SUM_TIMER_WAIT FROM performance_schema.events_waits_summary_global_by_event_name"
+            .into(),
+    )
+}
+
+fn read(answers: &[Rows], _: &Known, out: &mut BlockBuilder) {
+    let [rows] = answers else { return };
+    let values = [plain("COUNT_STAR", &WAITS), scaled("SUM_TIMER_WAIT", &SECONDS, PICOSECONDS)];
+    write(rows, &[("event_name", "EVENT_NAME")], &values, out);
+}

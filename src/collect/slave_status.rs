@@ -1,0 +1,94 @@
+//! `SHOW REPLICA STATUS`, by its older name SHOW SLAVE STATUS: how replication stands.
+//!
+//! MySQL has renamed the columns. Both spellings are told, whatever the server calls them, so that rules written for
+//! either go on.
+
+use super::collector::{Ask, Collector, Known, Pace, Why};
+use super::facts::Needs;
+use super::value::number;
+use crate::metrics::{BlockBuilder, Kind};
+use crate::mysql::rows::Rows;
+
+pub(super) const COLLECTOR: Collector = Collector {
+    name: "slave_status",
+    summary: "State of replication (SHOW REPLICA STATUS)",
+    default_on: true,
+    pace: Pace::Round,
+    needs: Needs::NOTHING,
+    ask,
+    read,
+};
+
+fn ask(known: &Known) -> Ask {
+    let rights = [
+        "REPLICATION CLIENT",
+        "SLAVE MONITOR",
+        "REPLICA MONITOR",
+        "REPLICATION SLAVE ADMIN",
+        "REPLICATION REPLICA ADMIN",
+        "SUPER",
+    ];
+    if !known.facts.may(&rights) {
+        return Ask::skip(Why::Grant);
+    }
+    let sql = match known.server.is_mariadb() {
+        true => "SHOW ALL SLAVES STATUS",
+        false if known.server.mysql_since(8, 0, 22) => "SHOW REPLICA STATUS",
+        false => "SHOW SLAVE STATUS",
+    };
+    Ask::Sql(sql.into())
+}
+
+fn read(answers: &[Rows], _: &Known, out: &mut BlockBuilder) {
+    let [rows] = answers else { return };
+    let columns: Vec<(String, String)> = rows.columns().iter().map(|column| spellings(column)).collect();
+    let place = |name: &str| columns.iter().position(|(old, _)| old == name);
+    let labels = [
+        ("master_host", place("master_host")),
+        ("master_uuid", place("master_uuid")),
+        ("channel_name", place("channel_name")),
+        ("connection_name", place("connection_name")),
+    ];
+    for row in rows.iter() {
+        let labels = labels.map(|(label, at)| (label, at.and_then(|at| row[at]).unwrap_or_default()));
+        for ((old, new), text) in columns.iter().zip(&row) {
+            let Some(value) = text.and_then(number) else { continue };
+            for name in [Some(old), Some(new).filter(|new| *new != old)].into_iter().flatten() {
+                let help = format!("{name} of SHOW REPLICA STATUS.");
+                let family = out.family(&format!("mysql_slave_status_{name}"), Kind::Untyped, help);
+                out.sample(family, &labels, value);
+            }
+        }
+    }
+}
+
+/// A column's name in the older and in the newer words.
+fn spellings(column: &str) -> (String, String) {
+    let column = column.to_ascii_lowercase();
+    let reworded = |pairs: [(&str, &str); 2]| {
+        let word = |word: &str| pairs.iter().find(|(from, _)| *from == word).map_or(word, |(_, to)| to).to_owned();
+        column.split('_').map(word).collect::<Vec<_>>().join("_")
+    };
+    (reworded([("replica", "slave"), ("source", "master")]), reworded([("slave", "replica"), ("master", "source")]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::collector::tests::shown;
+    use super::*;
+
+    #[test]
+    fn both_spellings_are_told_whatever_the_server_calls_them() {
+        for (io, host) in [("Slave_IO_Running", "Master_Host"), ("Replica_IO_Running", "Source_Host")] {
+            let columns = [io, host, "Channel_Name", "Relay_Log_Space"];
+            let rows = Rows::of(&columns, [vec![Some("Yes"), Some("db1"), Some("c"), Some("7")]]);
+            let labels = "{master_host=\"db1\",master_uuid=\"\",channel_name=\"c\",connection_name=\"\"}";
+            let expected = [
+                format!("mysql_slave_status_relay_log_space{labels} 7"),
+                format!("mysql_slave_status_replica_io_running{labels} 1"),
+                format!("mysql_slave_status_slave_io_running{labels} 1"),
+            ];
+            assert_eq!(shown(read, &[rows]), expected);
+        }
+    }
+}
