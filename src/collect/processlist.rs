@@ -19,13 +19,13 @@ pub(super) const COLLECTOR: Collector = Collector {
 };
 
 crate::metrics! {
-    /// Threads by command and state.
+    /// Threads of the process list by command and state (COMMAND, STATE).
     THREADS: gauge "mysql_info_schema_processlist_threads" { command, state };
     /// Seconds that threads have been in their state, together, by command and state (TIME).
     SECONDS: gauge "mysql_info_schema_processlist_seconds" { command, state };
-    /// Threads by account.
+    /// Threads of the process list by account (USER).
     BY_USER: gauge "mysql_info_schema_processlist_processes_by_user" { mysql_user };
-    /// Threads by the host that they come from.
+    /// Threads of the process list by the host that they come from (HOST).
     BY_HOST: gauge "mysql_info_schema_processlist_processes_by_host" { client_host };
 }
 
