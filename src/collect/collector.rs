@@ -94,7 +94,7 @@ pub(super) mod tests {
     use super::*;
 
     /// The samples that these answers become.
-    pub(in super::super) fn shown(read: fn(&[Rows], &Known, &mut BlockBuilder), answers: &[Rows]) -> Vec<String> {
+    pub(crate) fn shown(read: fn(&[Rows], &Known, &mut BlockBuilder), answers: &[Rows]) -> Vec<String> {
         let server = Server::from_version("9.7.4");
         let mut out = BlockBuilder::new(None);
         read(answers, &known(&server), &mut out);
@@ -103,7 +103,7 @@ pub(super) mod tests {
     }
 
     /// A server of which nothing else is known, set up as it comes.
-    pub(in super::super) fn known(server: &Server) -> Known<'_> {
+    pub(crate) fn known(server: &Server) -> Known<'_> {
         static NOTHING: LazyLock<(Facts, Tunables)> = LazyLock::new(Default::default);
         Known { server, facts: &NOTHING.0, tunables: &NOTHING.1 }
     }
