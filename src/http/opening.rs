@@ -5,7 +5,7 @@
 
 use std::io;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -28,6 +28,8 @@ const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; c
 pub(super) async fn open(guard: &Guard, mut socket: Socket) -> io::Result<Opened> {
     let Some(config) = guard.rules().await.tls.clone() else { return Ok(Opened::Plain(socket)) };
     if socket.first_byte().await?.is_some_and(|byte| byte != HANDSHAKE && byte.is_ascii_alphabetic()) {
+        // What is not read is answered by a reset, which may overtake the words.
+        let _ = socket.read(&mut [0; 4096]).await?;
         socket.write_all(NOT_TLS).await?;
         socket.shutdown().await?;
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a client that spoke plain HTTP"));
