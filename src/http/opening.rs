@@ -21,8 +21,8 @@ pub(super) enum Opened {
 /// A record of TLS begins so, and no request of HTTP does.
 const HANDSHAKE: u8 = 0x16;
 
-const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 51\r\n\
-    Connection: close\r\n\r\nerror: this port speaks HTTPS; write `https://...`\n";
+const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 51\r\n\
+    connection: close\r\n\r\nerror: this port speaks HTTPS; write `https://...`\n";
 
 /// Speaks TLS if the rules of now want it.
 pub(super) async fn open(guard: &Guard, mut socket: Socket) -> io::Result<Opened> {

@@ -82,6 +82,8 @@ fn site(folder: &Folder, more: &str) -> Site {
 
 async fn connect(address: SocketAddr, config: &Arc<ClientConfig>) -> std::io::Result<Client<TlsStream<TcpStream>>> {
     let stream = TcpStream::connect(address).await?;
+    // Or a request behind the handshake waits for an acknowledgement, while paused time runs on.
+    stream.set_nodelay(true)?;
     let name = ServerName::try_from("localhost").unwrap();
     TlsConnector::from(config.clone()).connect(name, stream).await.map(Client)
 }
