@@ -84,6 +84,14 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_readme_has_no_mistake() {
+        let (_, rest) = include_str!("../../README.md").split_once("```yaml\ntls_server_config:").expect("an example");
+        let (rest, _) = rest.split_once("```").expect("its end");
+        let config = good(&format!("tls_server_config:{rest}"));
+        assert!(config.tls.is_some() && config.users.is_some());
+    }
+
+    #[test]
     fn what_is_empty_is_not_said() {
         for text in [
             "",
