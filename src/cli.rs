@@ -6,6 +6,7 @@ mod logfmt;
 mod telemetry;
 mod shutdown;
 mod catalogue;
+mod ready;
 mod config;
 mod serve;
 mod check;
@@ -45,6 +46,9 @@ struct Flags {
     /// Path of the metrics
     #[arg(long = "web.telemetry-path", value_name = "PATH", global = true)]
     web_telemetry_path: Option<String>,
+    /// File with TLS, basic authentication, headers and rate limit, in the form of Prometheus' exporters
+    #[arg(long = "web.config.file", value_name = "FILE", global = true)]
+    web_config_file: Option<String>,
     /// Least severity that is logged: error, warn, info, debug
     #[arg(long = "log.level", value_name = "LEVEL", global = true)]
     log_level: Option<String>,
@@ -126,6 +130,7 @@ impl Flags {
         let one = |value: &Option<String>| value.iter().cloned().collect::<Vec<_>>();
         flag("--web.listen-address", "web.listen_addresses", &self.web_listen_address);
         flag("--web.telemetry-path", "web.telemetry_path", &one(&self.web_telemetry_path));
+        flag("--web.config.file", "web.config_file", &one(&self.web_config_file));
         flag("--log.level", "log.level", &one(&self.log_level));
         flag("--log.format", "log.format", &one(&self.log_format));
         Sources {

@@ -44,3 +44,9 @@ pub use shape::{
     TlsVersion, Web,
 };
 pub use show::show;
+
+// For other files that operators write in the same manner.
+pub(crate) use located::{Content, Entry, Node, read as read_yaml};
+pub(crate) use origin::shown;
+pub(crate) use rules::{cannot_read, read_at_most};
+pub(crate) use settings::nearest;

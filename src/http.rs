@@ -1,7 +1,8 @@
 //! The HTTP side: who may connect for how long, what answers on which path.
 //!
 //! Nothing here waits for a database: every answer is made from the board. What can make an answer late is the
-//! client, so `connection` gives each step of it an end, and `accept` keeps a place free for the next one.
+//! client, so `connection` gives each step of it an end, and `accept` keeps a place free for the next one. Whom to answer,
+//! and whether by TLS, an operator says in a file that `guard` keeps in force.
 //!
 //! `bind` first, so that a port that is taken ends the program before anything else has started; then `serve`.
 
@@ -11,14 +12,22 @@ mod process;
 mod listen;
 mod answer;
 mod life;
+mod wire;
 mod places;
+mod reply;
+mod files;
+mod web_config;
+mod tls;
+mod auth;
+mod rate;
+mod guard;
 mod state;
 mod query;
-mod reply;
 mod scrape;
 mod events;
 mod page;
 mod routes;
+mod opening;
 mod connection;
 mod accept;
 #[cfg(test)]
@@ -26,5 +35,6 @@ mod tests;
 
 pub use accept::{Limits, serve};
 pub use families::FAMILIES;
+pub use guard::Guard;
 pub use listen::{BindError, Listener, bind};
 pub use state::State;

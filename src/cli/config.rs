@@ -1,13 +1,13 @@
 //! `config check` and `config show`.
 
 use super::exit::{Exit, complain, report};
+use super::ready::ready;
 use crate::config::{self, Loaded, Mistakes};
-use crate::watch::target;
 
-/// Says whether the configuration is good, or everything that is wrong with it: files of certificates are opened too.
+/// Says whether the configuration is good, or everything that is wrong with it: files of certificates and of the web are read too.
 pub(super) fn check(loaded: &Result<Loaded, Mistakes>) -> Exit {
-    match loaded.as_ref().map(|loaded| (loaded, target::lower(loaded))) {
-        Ok((loaded, Ok(targets))) => report(&good(loaded, targets.len()), Exit::Good),
+    match loaded.as_ref().map(|loaded| (loaded, ready(loaded))) {
+        Ok((loaded, Ok((targets, _)))) => report(&good(loaded, targets.len()), Exit::Good),
         Ok((_, Err(mistakes))) => complain(&mistakes),
         Err(mistakes) => complain(mistakes),
     }

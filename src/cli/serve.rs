@@ -7,6 +7,7 @@ use tokio::task::JoinError;
 use tracing::{error, info, warn};
 
 use super::exit::{Exit, complain};
+use super::ready::ready;
 use super::shutdown::Signals;
 use super::telemetry;
 use crate::collect::COLLECTORS;
@@ -16,8 +17,8 @@ use crate::watch::{Common, Watch, target};
 
 /// Runs until it is told to stop.
 pub(super) fn serve(loaded: Loaded) -> Exit {
-    let targets = match target::lower(&loaded) {
-        Ok(targets) => targets,
+    let (targets, guard) = match ready(&loaded) {
+        Ok(ready) => ready,
         Err(mistakes) => return complain(&mistakes),
     };
     if let Err(error) = telemetry::start(&loaded.config.log) {
@@ -33,13 +34,13 @@ pub(super) fn serve(loaded: Loaded) -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("error: cannot start the runtime\n  cause: {error}")),
     };
-    let exit = runtime.block_on(run(loaded, targets));
+    let exit = runtime.block_on(run(loaded, targets, guard));
     // A name that is still being resolved, in a thread that cannot be stopped, must not hold the process.
     runtime.shutdown_background();
     exit
 }
 
-async fn run(loaded: Loaded, targets: Vec<Arc<target::Target>>) -> Exit {
+async fn run(loaded: Loaded, targets: Vec<Arc<target::Target>>, guard: http::Guard) -> Exit {
     let listeners = match http::bind(&loaded.config.web.listen_addresses) {
         Ok(listeners) => listeners,
         Err(error) => return complain(&told(&error)),
@@ -64,12 +65,9 @@ async fn run(loaded: Loaded, targets: Vec<Arc<target::Target>>) -> Exit {
     let common =
         Common { state_directory: loaded.config.state_directory.clone(), events: loaded.config.events.keep as usize };
     let watch = Watch::new(targets, &common, &stopped);
-    let state = Arc::new(http::State::new(
-        watch.board().clone(),
-        watch.events().clone(),
-        collectors,
-        &loaded.config.web.telemetry_path,
-    ));
+    let state =
+        http::State::new(watch.board().clone(), watch.events().clone(), collectors, &loaded.config.web.telemetry_path);
+    let state = Arc::new(state.guarded(guard));
     let mut stop_serving = stopped.clone();
     let until_stopped = async move {
         // A sender that is gone means the same.

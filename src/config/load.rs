@@ -56,7 +56,8 @@ pub fn load(sources: &Sources) -> Result<Loaded, Mistakes> {
     let from_environment = fill(&mut mistakes, base, sources.judges, |filling| {
         unknown = environment::read(&sources.env, from_file.targets.keys(), filling);
     });
-    let from_flags = fill(&mut mistakes, base, sources.judges, |filling| flags::read(&sources.flags, filling));
+    // A path that is typed is meant from where it is typed.
+    let from_flags = fill(&mut mistakes, Path::new(""), sources.judges, |filling| flags::read(&sources.flags, filling));
 
     let referred = referred_variables(&[&from_file, &from_environment]);
     for stray in unknown.into_iter().filter(|stray| !referred.contains(&stray.variable)) {

@@ -120,6 +120,8 @@ settings! {
     "web.listen_addresses": Kind::Listen, default ":10306";
     /// The path of the metrics.
     "web.telemetry_path": Kind::Route, default "/metrics";
+    /// A file in the web configuration format of Prometheus' exporters: TLS, basic authentication, headers, a rate limit.
+    "web.config_file": Kind::File, example "/etc/goneaway/web.yml";
     /// The least severe messages that are logged: error, warn, info or debug.
     "log.level": Kind::Choice(&["error", "warn", "info", "debug"]), default "info";
     /// How a message is written: logfmt or json.

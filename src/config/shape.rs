@@ -28,6 +28,8 @@ pub struct Config {
 pub struct Web {
     pub listen_addresses: Vec<String>,
     pub telemetry_path: String,
+    /// TLS, authentication and limits of the HTTP side; read by whoever serves.
+    pub config_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -28,6 +28,9 @@ impl Page<'_> {
         let addresses: Vec<String> = config.web.listen_addresses.iter().map(|text| quoted(text)).collect();
         self.line("web.listen_addresses", 1, format!("[{}]", addresses.join(", ")))?;
         self.line("web.telemetry_path", 1, scalar(&config.web.telemetry_path))?;
+        if let Some(file) = &config.web.config_file {
+            self.line("web.config_file", 1, scalar(&file.to_string_lossy()))?;
+        }
         writeln!(self.out, "log:")?;
         self.line("log.level", 1, level(config.log.level))?;
         self.line("log.format", 1, format(config.log.format))?;

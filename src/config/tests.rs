@@ -90,6 +90,17 @@ fn flags_count_more_than_the_environment_and_that_more_than_the_file() {
 }
 
 #[test]
+fn a_path_starts_from_the_folder_of_its_file_and_a_typed_one_from_where_it_is_typed() {
+    let folder = Folder::with(&format!("web: {{config_file: web.yml}}\n{ORDERS}"));
+    let config = folder.good(&[]).config;
+    assert_eq!(config.web.config_file, Some(folder.0.join("web.yml")));
+    let flags = vec![Flag::new("--web.config.file", "web.config_file", ["web.yml"])];
+    let loaded = folder.load(&[], flags).expect("good");
+    assert_eq!(loaded.config.web.config_file, Some(PathBuf::from("web.yml")));
+    assert!(show(&loaded).contains("  config_file: web.yml  # --web.config.file\n"), "{}", show(&loaded));
+}
+
+#[test]
 fn a_target_counts_more_than_defaults_of_any_layer() {
     let yaml = "defaults: {every: 20s, user: shared}\ntargets:\n  a: {address: a, every: 30s}\n  b: {address: b}\n";
     let loaded = good(yaml, &[("GONEAWAY_DEFAULTS__EVERY", "40s")]);

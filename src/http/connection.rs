@@ -1,4 +1,4 @@
-//! One connection, from accept to close: HTTP/1 by hyper, with an end to each of its steps.
+//! One connection, from accept to close: TLS if it is wanted, then HTTP/1 by hyper, with an end to each of its steps.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -10,13 +10,17 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
+use tracing::debug;
 
-use super::life::{Deadlines, Life, Step, Wire};
+use super::life::{Deadlines, Life, Step};
+use super::opening::{Opened, open};
 use super::routes;
 use super::state::State;
+use super::wire::{Socket, Wire};
 
 /// Request line and headers together. Browsers that share cookies with others on the host come with several KiB.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -35,10 +39,34 @@ pub(super) async fn serve(
     stream: TcpStream,
     life: Arc<Life>,
     state: Arc<State>,
-    mut deadlines: Deadlines,
+    deadlines: Deadlines,
     mut closing: watch::Receiver<bool>,
 ) {
     prepare(&stream, &deadlines);
+    let opened = tokio::select! {
+        biased;
+        opened = open(&state.guard, Socket::new(stream, life.clone())) => opened,
+        () = life.given_up() => return,
+        () = sleep_until(life.deadline(&deadlines)) => return,
+        // Nothing was asked yet.
+        _ = closing.wait_for(|closing| *closing) => return,
+    };
+    match opened {
+        Ok(Opened::Plain(socket)) => talk(socket, life, state, deadlines, closing).await,
+        Ok(Opened::Tls(stream)) => talk(*stream, life, state, deadlines, closing).await,
+        // Port scanners and health checks of a load balancer do so all day.
+        Err(error) => debug!(%error, "a TLS handshake failed"),
+    }
+}
+
+/// Speaks HTTP until the connection's end.
+async fn talk(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    life: Arc<Life>,
+    state: Arc<State>,
+    mut deadlines: Deadlines,
+    mut closing: watch::Receiver<bool>,
+) {
     let service = service_fn(|request| {
         let in_service = InService::new(life.clone());
         let (state, life) = (state.clone(), life.clone());

@@ -15,10 +15,12 @@ pub(super) enum Handler {
     Recover,
     Page,
     NotFound,
+    /// Nothing answers: the request may not go on.
+    Refused,
 }
 
 impl Handler {
-    pub(super) const ALL: [Handler; 10] = [
+    pub(super) const ALL: [Handler; 11] = [
         Handler::Metrics,
         Handler::Health,
         Handler::HealthDb,
@@ -29,6 +31,7 @@ impl Handler {
         Handler::Recover,
         Handler::Page,
         Handler::NotFound,
+        Handler::Refused,
     ];
 
     /// Which one answers on this path. The configured path of the metrics wins, whatever else it would be.
@@ -61,6 +64,7 @@ impl Handler {
             Handler::Recover => "recover",
             Handler::Page => "page",
             Handler::NotFound => "not_found",
+            Handler::Refused => "refused",
         }
     }
 
@@ -79,6 +83,7 @@ impl Handler {
             Handler::Events => &[StatusCode::OK, StatusCode::BAD_REQUEST, StatusCode::METHOD_NOT_ALLOWED],
             Handler::Recover => &[StatusCode::ACCEPTED, StatusCode::BAD_REQUEST, StatusCode::METHOD_NOT_ALLOWED],
             Handler::NotFound => &[StatusCode::NOT_FOUND],
+            Handler::Refused => &[StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS],
             Handler::Health | Handler::HealthDetailed | Handler::Healthy | Handler::Page => {
                 &[StatusCode::OK, StatusCode::METHOD_NOT_ALLOWED]
             }

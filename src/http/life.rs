@@ -1,17 +1,12 @@
 //! What a connection is doing and since when, seen at its socket.
 //!
 //! hyper's own header timeout cannot tell a client that sends slowly from one that rests between two scrapes, and
-//! it has none for a client that does not read. Both are seen where the bytes pass, so the socket is wrapped.
+//! it has none for a client that does not read. Both are seen where the bytes pass, so the socket is wrapped (`wire`).
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -111,7 +106,11 @@ impl Life {
         self.now().in_service -= 1;
     }
 
-    fn bytes_came(&self) {
+    pub(super) fn is_aborted(&self) -> bool {
+        self.abort.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn bytes_came(&self) {
         let mut now = self.now();
         match now.step {
             Step::Answering => now.more = true,
@@ -121,16 +120,20 @@ impl Life {
     }
 
     /// hyper also answers by itself, what it cannot read as a request.
-    fn bytes_leave(&self, written: &Poll<io::Result<usize>>) {
+    pub(super) fn bytes_leave(&self) {
+        self.now().enter(Step::Answering);
+    }
+
+    /// Whether the system took what we sent, if only a part of it.
+    pub(super) fn has_room(&self, room: bool) {
         let mut now = self.now();
-        now.enter(Step::Answering);
-        now.stalled = match written {
-            Poll::Pending => now.stalled.or_else(|| Some(Instant::now())),
-            Poll::Ready(_) => None,
+        now.stalled = match room {
+            false => now.stalled.or_else(|| Some(Instant::now())),
+            true => None,
         };
     }
 
-    fn all_bytes_left(&self) {
+    pub(super) fn all_bytes_left(&self) {
         let mut now = self.now();
         if now.step == Step::Answering && now.in_service == 0 {
             let next = if now.more { Step::Asking } else { Step::Resting };
@@ -153,75 +156,6 @@ impl Now {
     }
 }
 
-/// A socket that keeps its connection's `Life`.
-#[derive(Debug)]
-pub(super) struct Wire {
-    stream: TcpStream,
-    life: Arc<Life>,
-}
-
-impl Wire {
-    pub(super) fn new(stream: TcpStream, life: Arc<Life>) -> Wire {
-        Wire { stream, life }
-    }
-}
-
-impl Drop for Wire {
-    fn drop(&mut self) {
-        if self.life.abort.load(Ordering::Relaxed) {
-            // Nothing is lost when this fails: the system then takes its own time.
-            let _ = self.stream.set_zero_linger();
-        }
-    }
-}
-
-impl AsyncRead for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = into.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, into);
-        if into.filled().len() > before {
-            self.life.bytes_came();
-        }
-        read
-    }
-}
-
-impl AsyncWrite for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.life.bytes_leave(&written);
-        written
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
-        self.life.bytes_leave(&written);
-        written
-    }
-
-    /// A body is queued whole, not copied, only for a socket that says this.
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    /// hyper flushes only when it has nothing left to write.
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        if flushed.is_ready() {
-            self.life.all_bytes_left();
-        }
-        flushed
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,7 +174,7 @@ mod tests {
             life.all_bytes_left();
             assert_eq!(step(), Step::Answering, "the answer is still being made");
             life.service_ends();
-            life.bytes_leave(&Poll::Ready(Ok(1)));
+            life.bytes_leave();
             life.all_bytes_left();
             assert_eq!(step(), Step::Resting);
         }
@@ -252,7 +186,7 @@ mod tests {
         life.bytes_came();
         life.service_begins();
         life.service_ends();
-        life.bytes_leave(&Poll::Ready(Ok(1)));
+        life.bytes_leave();
         life.bytes_came();
         life.all_bytes_left();
         assert_eq!(life.rank().0, Step::Asking);

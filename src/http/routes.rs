@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use tokio::time::Instant;
 
@@ -21,20 +22,30 @@ use crate::report::health::{detailed, look};
 pub(super) async fn answer(state: &State, life: &Arc<Life>, request: Request<Incoming>) -> Reply {
     let asked = std::time::Instant::now();
     let (request, _body) = request.into_parts();
+    let rules = state.guard.rules().await;
+    let (handler, mut reply) = match state.guard.refuses(&rules, &request.headers).await {
+        Some(refusal) => (Handler::Refused, refusal),
+        None => route(state, life, &request).await,
+    };
+    rules.complete(&mut reply);
+    state.counters.answered(handler, reply.status(), asked.elapsed());
+    reply
+}
+
+async fn route(state: &State, life: &Arc<Life>, request: &Parts) -> (Handler, Reply) {
     let handler = Handler::of(request.uri.path(), &state.telemetry_path);
     let reply = match request.method {
         _ if handler == Handler::NotFound => not_found(&state.telemetry_path),
         Method::POST if handler == Handler::Recover => recover(state, request.uri.query()),
         _ if handler == Handler::Recover => wrong_method("POST"),
         Method::GET | Method::HEAD => match handler {
-            Handler::Metrics => scrape(state, life, &request).await,
+            Handler::Metrics => scrape(state, life, request).await,
             Handler::Events => events(state, request.uri.query()),
             other => health(state, other),
         },
         _ => wrong_method("GET, HEAD"),
     };
-    state.counters.answered(handler, reply.status(), asked.elapsed());
-    reply
+    (handler, reply)
 }
 
 fn health(state: &State, handler: Handler) -> Reply {

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::answer::Answers;
 use super::families::Counters;
+use super::guard::Guard;
 use super::places::Places;
 use super::process::Process;
 use crate::metrics::{Block, BlockBuilder};
@@ -29,6 +30,7 @@ pub struct State {
     pub(super) places: Places,
     pub(super) answers: Answers,
     pub(super) large: Arc<Semaphore>,
+    pub(super) guard: Guard,
     process: Process,
 }
 
@@ -50,8 +52,14 @@ impl State {
             places: Places::new(),
             answers: Answers::default(),
             large: Arc::new(Semaphore::new(LARGE)),
+            guard: Guard::open(),
             process: Process::new(),
         }
+    }
+
+    /// Answers only whom the guard lets in.
+    pub fn guarded(self, guard: Guard) -> State {
+        State { guard, ..self }
     }
 
     /// The configuration was loaded anew, or could not be.

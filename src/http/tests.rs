@@ -2,19 +2,24 @@
 
 mod clients;
 mod routes;
+mod tls;
+mod web;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::accept::{Limits, serve};
+use super::guard::Guard;
 use super::listen::bind;
 use super::state::State;
 use crate::metrics::{Block, BlockBuilder, Kind};
@@ -37,10 +42,15 @@ impl Site {
     }
 
     fn start_on(telemetry_path: &str, limits: Limits) -> Site {
+        Site::start_guarded(telemetry_path, limits, Guard::open())
+    }
+
+    fn start_guarded(telemetry_path: &str, limits: Limits, guard: Guard) -> Site {
         let slots = ["orders", "billing"].map(|name| Arc::new(Slot::new(name, Some(name.to_owned()), snapshot(None))));
         let collectors = vec![("global_status", true), ("global_variables", true), ("slave_status", false)];
         let board = Arc::new(Board::new(slots.into()));
-        let state = Arc::new(State::new(board, Events::keeping(100), collectors, telemetry_path));
+        let state = State::new(board, Events::keeping(100), collectors, telemetry_path).guarded(guard);
+        let state = Arc::new(state);
         let listeners = bind(&["127.0.0.1:0".to_owned()]).expect("the system chooses a free port");
         let address = listeners[0].local_address();
         let (shutdown, told) = oneshot::channel::<()>();
@@ -99,9 +109,9 @@ fn block(target: &str, name: &str, samples: usize) -> Block {
 }
 
 /// A connection that sends what it is told to send.
-struct Client(TcpStream);
+struct Client<S = TcpStream>(S);
 
-impl Client {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     async fn send(&mut self, bytes: &str) {
         self.0.write_all(bytes.as_bytes()).await.expect("the connection takes it");
     }
@@ -153,5 +163,49 @@ impl Answer {
 
     fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
+    }
+}
+
+/// A folder of one test's files; it goes with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("goneaway-web-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).expect("the system's own folder is writable");
+        Folder(folder)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).expect("our own folder is writable");
+        path
+    }
+
+    /// A guard of `web.yml`, which is written first.
+    fn guard(&self, text: &str) -> Guard {
+        self.load(text).unwrap_or_else(|says| panic!("{says}"))
+    }
+
+    /// The same, or what is wrong; without the name of the folder.
+    fn load(&self, text: &str) -> Result<Guard, String> {
+        let path = self.write("web.yml", text);
+        Guard::load(Some(&path)).map_err(|mistakes| self.bare(&mistakes.to_string()))
+    }
+
+    fn bare(&self, text: &str) -> String {
+        text.replace(&format!("{}/", self.0.display()), "")
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

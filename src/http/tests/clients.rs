@@ -15,7 +15,7 @@ use crate::http::places::SCRAPES;
 const HUGE: usize = 100_000;
 
 /// A client whose own socket takes next to nothing.
-async fn small_client(site: &Site) -> Client {
+pub(super) async fn small_client(site: &Site) -> Client {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     Client(socket.connect(site.address).await.unwrap())
@@ -26,7 +26,7 @@ fn make_scrapes_huge(site: &Site) {
 }
 
 /// Waits until so many scrapes hold their place.
-async fn places_held(site: &Site, held: usize) {
+pub(super) async fn places_held(site: &Site, held: usize) {
     let reached = async {
         while site.state.places.free.available_permits() != SCRAPES - held {
             tokio::task::yield_now().await;
