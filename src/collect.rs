@@ -12,6 +12,8 @@ mod facts;
 mod collector;
 mod value;
 mod table;
+#[cfg(test)]
+mod trial;
 mod help;
 pub mod global_status;
 pub mod global_variables;

@@ -86,25 +86,3 @@ impl Why {
         }
     }
 }
-
-#[cfg(test)]
-pub(super) mod tests {
-    use std::sync::LazyLock;
-
-    use super::*;
-
-    /// The samples that these answers become.
-    pub(crate) fn shown(read: fn(&[Rows], &Known, &mut BlockBuilder), answers: &[Rows]) -> Vec<String> {
-        let server = Server::from_version("9.7.4");
-        let mut out = BlockBuilder::new(None);
-        read(answers, &known(&server), &mut out);
-        let text = crate::metrics::write(&[std::sync::Arc::new(out.finish())], crate::metrics::Format::Text);
-        text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
-    }
-
-    /// A server of which nothing else is known, set up as it comes.
-    pub(crate) fn known(server: &Server) -> Known<'_> {
-        static NOTHING: LazyLock<(Facts, Tunables)> = LazyLock::new(Default::default);
-        Known { server, facts: &NOTHING.0, tunables: &NOTHING.1 }
-    }
-}

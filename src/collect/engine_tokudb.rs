@@ -49,7 +49,7 @@ fn safe(title: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::collector::tests::shown;
+    use super::super::trial::shown;
     use super::*;
 
     #[test]

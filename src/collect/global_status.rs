@@ -177,7 +177,7 @@ impl<'a> Galera<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::collector::tests::known;
+    use super::super::trial::known;
     use super::*;
     use crate::metrics::{Format, write};
     use crate::mysql::server::Server;

@@ -116,7 +116,7 @@ fn gcache_size(provider_options: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::collector::tests::known;
+    use super::super::trial::known;
     use super::*;
     use crate::metrics::{Format, write};
     use crate::mysql::server::Server;

@@ -83,7 +83,7 @@ fn read(answers: &[Rows], _: &Known, out: &mut BlockBuilder) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::collector::tests::shown;
+    use super::super::trial::shown;
     use super::*;
 
     #[test]

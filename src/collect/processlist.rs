@@ -87,7 +87,7 @@ fn word(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::collector::tests::shown;
+    use super::super::trial::shown;
     use super::*;
 
     #[test]

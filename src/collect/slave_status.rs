@@ -74,7 +74,7 @@ fn spellings(column: &str) -> (String, String) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::collector::tests::shown;
+    use super::super::trial::shown;
     use super::*;
 
     #[test]
