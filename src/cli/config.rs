@@ -1,7 +1,7 @@
-//! `config check` and `config show`.
+//! `config check`, `config show` and `config from-mysqld-exporter`.
 
 use super::exit::{Exit, complain, report};
-use crate::config::{self, Loaded, Mistakes};
+use crate::config::{self, Loaded, Mistakes, Sources};
 use crate::watch::target;
 
 /// Says whether the configuration is good, or everything that is wrong with it: files of certificates are opened too.
@@ -21,9 +21,18 @@ pub(super) fn show(loaded: &Result<Loaded, Mistakes>) -> Exit {
     }
 }
 
+/// Prints the configuration that does what mysqld_exporter's flags do.
+pub(super) fn from_mysqld_exporter(sources: &Sources) -> Exit {
+    match config::from_mysqld_exporter(sources) {
+        Ok(text) => report(&text, Exit::Good),
+        Err(mistakes) => complain(&mistakes),
+    }
+}
+
 fn good(loaded: &Loaded, targets: usize) -> String {
     let subject = match &loaded.file {
         Some(file) => file.strip_prefix("./").unwrap_or(file).display().to_string(),
+        None if loaded.config.drop_in.is_some() => "mysqld_exporter's flags".to_owned(),
         None => "the environment".to_owned(),
     };
     let s = if targets == 1 { "" } else { "s" };

@@ -77,7 +77,8 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
         let is_counted = !endpoint.is_local();
         targets.push(Arc::new(Target {
             name: name.clone(),
-            label: Some(name.clone()),
+            // The one target of mysqld_exporter's flags has no label there either.
+            label: config.drop_in.is_none().then(|| name.clone()),
             access: Access {
                 endpoint,
                 user: target.user.clone(),
