@@ -43,6 +43,8 @@ mod from_mysqld_exporter;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod drop_in_tests;
 
 pub use annotated::{exporter_yaml, settings_markdown};
 pub use drop_in::MysqldExporter;

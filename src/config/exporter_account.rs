@@ -283,9 +283,10 @@ fn is_client(section: &str) -> bool {
     section == "client" || section.starts_with("client.")
 }
 
-/// Host and port of an address.
+/// Host and port of an address; a socket has neither, and gives way to what a file says of them.
 fn split(address: &str) -> (&str, &str) {
     match address.rsplit_once(':') {
+        _ if address.starts_with('/') || address.starts_with("unix:") => ("localhost", "3306"),
         Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, port),
         _ => (address, "3306"),
     }

@@ -12,6 +12,7 @@ mod incumbent;
 
 mod order;
 mod config;
+mod drop_in;
 mod golden;
 mod login;
 mod reasons;
