@@ -208,6 +208,9 @@ fn tls_is_what_mysqld_exporter_does_without_its_defects() {
     let target = case.flags(&[USER]).target();
     assert_eq!((target.tls.server_name.as_deref(), target.tls.min_version), (Some("db"), TlsVersion::Tls13));
     assert!(target.cleartext);
+    let case = Case::new("[client]\ntls-max-version=TLSv1.2\n").flags(&[USER]);
+    let warning = case.shown(&case.good().warnings[0]);
+    assert_eq!(warning, "my.cnf:2: [client] tls-max-version: not used; the newest TLS that both sides have is taken");
 }
 
 #[test]
@@ -372,12 +375,12 @@ fn every_mistake_has_its_place() {
         &["my.cnf:2:1: [client] port: `0` is not a port; write a number from 1 to 65535"],
     );
     check(
-        "[client]\n  tls=maybe\nenable-cleartext-plugin=x\ntls-max-version=1.2\n",
+        "[client]\n  tls=maybe\nenable-cleartext-plugin=x\ntls-max-version=2\n",
         &[USER],
         &[
             "my.cnf:2:3: [client] tls: `maybe` is not one of true, false, skip-verify or preferred",
             "my.cnf:3:1: [client] enable-cleartext-plugin: `x` is neither true nor false",
-            "my.cnf:4:1: [client] tls-max-version: a newest version of TLS cannot be set; remove this line",
+            "my.cnf:4:1: [client] tls-max-version: `2` is not a version of TLS; write 1.2 or 1.3",
         ],
     );
     check(

@@ -12,7 +12,7 @@ use super::layer::{Filling, Keys, Leaf};
 use super::my_cnf::{Entry, MyCnf};
 use super::origin::{File, Origin, Place};
 use super::secret::Secret;
-use super::section::{Account, Said, TlsSaid, is_true, mode_of, not_a_mode};
+use super::section::{Account, Said, TlsSaid, is_true, mode_of, not_a_mode, tls_version};
 use super::shape::AuthModule;
 use super::value::Value;
 
@@ -52,13 +52,18 @@ impl<'a> Lowering<'a, '_> {
         }
         let password = self.my_cnf.of("client", "password").cloned();
         match password {
-            Some(Entry { value: Some(text), place }) => self.secret(&text, &place, "[client] password"),
+            Some(Entry { value: Some(text), place }) => self.secret(Secret::new(text), &place, "[client] password"),
             _ => self.password_of_the_environment(),
         }
         match self.account("client").switch(&[CLEARTEXT]) {
             Ok(Some(said)) => self.put("cleartext", &said),
             Ok(None) => {}
             Err(wrong) => self.wrong(&wrong),
+        }
+        let newest = self.account("client").text("tls-max-version");
+        if let Some(said) = newest.filter(|said| tls_version(&said.text) == Some("1.2")) {
+            let says = "not used; the newest TLS that both sides have is taken";
+            self.warnings.push(format!("{}: {}: {says}", said.place.brief(), said.word));
         }
         match self.account("client").tls() {
             Ok(mut tls) => {
@@ -194,7 +199,7 @@ impl<'a> Lowering<'a, '_> {
             true => Secret::new(variable(self.environment, PASSWORD).unwrap_or_default()),
         };
         match parsed.password.is_empty() {
-            false => self.secret(parsed.password.expose(), &place, ""),
+            false => self.secret(parsed.password, &place, ""),
             true => self.password_of_the_environment(),
         }
         let mut tls = TlsSaid::default();
@@ -248,11 +253,11 @@ impl<'a> Lowering<'a, '_> {
         self.filling.translated(&of_target(setting), &said.place, &said.word, &said.text);
     }
 
-    fn secret(&mut self, text: &str, place: &Place, word: &str) {
+    fn secret(&mut self, secret: Secret, place: &Place, word: &str) {
         let path = of_target("password");
         let setting = if word.is_empty() { path.join(".") } else { word.to_owned() };
         let origin = Origin { setting, place: place.clone(), key: place.clone() };
-        self.filling.layer.leaves.insert(path, Leaf { value: Some(Value::Secret(Secret::new(text))), origin });
+        self.filling.layer.leaves.insert(path, Leaf { value: Some(Value::Secret(secret)), origin });
     }
 
     fn password_of_the_environment(&mut self) {

@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use super::daemon::get;
+use super::servers::{Kind, Server};
 
 /// A working directory of its own, gone afterwards.
 struct Folder(PathBuf);
@@ -26,6 +28,22 @@ impl Folder {
         let mut command = Command::new(program);
         command.env_clear().current_dir(&self.0).args(arguments).stdin(Stdio::null());
         command
+    }
+
+    /// Starts the daemon and waits until it says where it listens.
+    fn start(&self, program: &Path, flags: &[&str]) -> (Running, SocketAddr) {
+        let mut command = self.command(program, &["--web.listen-address=127.0.0.1:0"]);
+        let started = command.args(flags).stderr(Stdio::piped()).spawn();
+        let mut running = Running(started.expect("the program was built for this test"));
+        let mut lines = BufReader::new(running.0.stderr.take().expect("stderr is piped")).lines();
+        let address = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| line.split_once("listening=")?.1.split(' ').next()?.parse().ok())
+            .expect("it says where it listens");
+        // Read on, so that it can write on; ends with the program.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        (running, address)
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
@@ -65,16 +83,38 @@ async fn called_mysqld_exporter_it_serves_one_server_without_a_label() {
     let folder = Folder::with(ACCOUNT);
     let name = folder.0.join("mysqld_exporter");
     std::os::unix::fs::symlink(program(), &name).expect("a link");
-    let mut command = folder.command(&name, &["--web.listen-address=127.0.0.1:0", "--collect.global_status"]);
-    let mut running = Running(command.stderr(Stdio::piped()).spawn().expect("the program was built for this test"));
-    let lines = BufReader::new(running.0.stderr.take().expect("stderr is piped")).lines();
-    let address: SocketAddr = lines
-        .map_while(Result::ok)
-        .find_map(|line| line.split_once("listening=")?.1.split(' ').next()?.parse().ok())
-        .expect("it says where it listens");
+    let (_running, address) = folder.start(&name, &["--collect.global_status"]);
     let answer = get(address, "/metrics", "").await;
     assert!(answer.text().lines().any(|line| line == "mysql_up 0"), "{}", answer.text());
     assert!(!answer.text().contains("target=\""), "{}", answer.text());
+}
+
+/// mysqld_exporter's manual has people create its account with MAX_USER_CONNECTIONS 3.
+#[tokio::test]
+async fn three_connections_are_enough_for_it() {
+    for kind in Kind::ALL {
+        let Some(server) = Server::private(kind, &[]).await else { continue };
+        server.sql("CREATE USER exporter@'%' IDENTIFIED BY 'a#$b' WITH MAX_USER_CONNECTIONS 3").await;
+        let folder = Folder::with("[client]\nuser=exporter\npassword=a#$b\nhost=127.0.0.1\n");
+        let (_running, address) = folder.start(program(), &[&format!("--mysqld.address=localhost:{}", server.port)]);
+        let end = Instant::now() + Duration::from_secs(20);
+        let is_whole = |text: &str| {
+            ["mysql_up 1", "mysql_exporter_collector_success{collector=\"collect.global_status\"} 1"]
+                .iter()
+                .all(|wanted| text.lines().any(|line| line == *wanted))
+        };
+        let seen = loop {
+            let answer = get(address, "/metrics", "").await;
+            if is_whole(answer.text()) {
+                break answer;
+            }
+            assert!(Instant::now() < end, "{}: not complete: {}", server.version, answer.text());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        let refused = |line: &&str| line.contains("user_limit") && !line.ends_with(" 0");
+        assert_eq!(seen.text().lines().filter(|line| !line.starts_with('#')).find(refused), None, "{}", server.version);
+        assert!(seen.text().contains("\nmysql_global_status_uptime "), "{}", server.version);
+    }
 }
 
 #[test]
