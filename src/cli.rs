@@ -7,19 +7,21 @@ mod telemetry;
 mod shutdown;
 mod catalogue;
 mod ready;
+mod mysqld_exporter;
 mod config;
 mod serve;
 mod check;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
 use self::exit::{Exit, complain};
+use self::mysqld_exporter::MysqldExporterFlags;
 use self::output::{CatalogueOutput, Output};
-use crate::config::{Flag, Loaded, Mistakes, SEARCHED, Sources};
+use crate::config::{Flag, Loaded, Mistakes, MysqldExporter, SEARCHED, Sources};
 use crate::watch::target;
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (rustc ", env!("GONEAWAY_RUSTC"), ")");
@@ -31,6 +33,8 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (rustc ", env!("GONEA
 struct Arguments {
     #[command(flatten)]
     flags: Flags,
+    #[command(flatten)]
+    exporter: MysqldExporterFlags,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -88,10 +92,14 @@ enum ConfigCommand {
     Check,
     /// Print the effective configuration, secrets hidden
     Show,
+    /// Print the exporter.yaml that does what mysqld_exporter's flags do
+    FromMysqldExporter,
 }
 
 /// Runs the program.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut arguments = arguments.into_iter().peekable();
+    let called = arguments.peek().cloned().unwrap_or_default();
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -100,12 +108,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Good.into() };
         }
     };
-    let loaded = || crate::config::load(&arguments.flags.sources());
+    let sources = arguments.flags.sources(exporter(&called, &arguments.exporter));
+    let loaded = || crate::config::load(&sources);
     let exit = match &arguments.command {
         None | Some(Command::Serve) => with(loaded(), serve::serve),
         Some(Command::Check { targets, output }) => with(loaded(), |loaded| check::check(loaded, targets, *output)),
         Some(Command::Config { command: ConfigCommand::Check }) => config::check(&loaded()),
         Some(Command::Config { command: ConfigCommand::Show }) => config::show(&loaded()),
+        Some(Command::Config { command: ConfigCommand::FromMysqldExporter }) => config::from_mysqld_exporter(&sources),
         Some(Command::Metrics { output }) => catalogue::print(*output),
     };
     exit.into()
@@ -119,8 +129,21 @@ fn with(loaded: Result<Loaded, Mistakes>, then: impl FnOnce(Loaded) -> Exit) -> 
     }
 }
 
+/// The option file that mysqld_exporter reads when no flag names one.
+const MY_CNF: &str = ".my.cnf";
+
+/// What is said in mysqld_exporter's words. A program that is called by its name stands in its place.
+fn exporter(called: &OsString, flags: &MysqldExporterFlags) -> MysqldExporter {
+    let name = Path::new(called).file_stem().is_some_and(|name| name == "mysqld_exporter");
+    MysqldExporter {
+        flags: flags.0.clone(),
+        meant: name.then(|| "the program's name `mysqld_exporter`".to_owned()),
+        my_cnf: Some(PathBuf::from(MY_CNF)),
+    }
+}
+
 impl Flags {
-    fn sources(&self) -> Sources {
+    fn sources(&self, mysqld_exporter: MysqldExporter) -> Sources {
         let mut flags = Vec::new();
         let mut flag = |name: &'static str, path: &'static str, values: &[String]| {
             if !values.is_empty() {
@@ -139,6 +162,7 @@ impl Flags {
             env: std::env::vars_os().collect(),
             flags,
             judges: target::judges(),
+            mysqld_exporter,
         }
     }
 }

@@ -4,6 +4,8 @@
 //! environment `GONEAWAY_…`, flags. `load` reads them all and answers with a `Config` whose every value was checked, and
 //! with where each came from, or with every mistake at once. This room judges what can be judged from the
 //! configuration alone; what it cannot know (`Judges`) it is told.
+//!
+//! Where mysqld_exporter's flags are given (`drop_in`), they and its my.cnf take the place of the file.
 
 pub mod secret;
 
@@ -25,23 +27,37 @@ mod flags;
 
 mod merge;
 mod rules;
+
+mod my_cnf;
+mod data_source_name;
+mod exporter_flags;
+mod section;
+mod exporter_account;
+mod drop_in;
+
 mod load;
 
 mod show;
 mod annotated;
+mod from_mysqld_exporter;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod drop_in_tests;
 
 pub use annotated::{exporter_yaml, settings_markdown};
+pub use drop_in::MysqldExporter;
+pub use exporter_flags::{EXPORTER_FLAGS, ExporterFlag, GivenFlag, Takes, exporter_collectors};
 pub use flags::Flag;
+pub use from_mysqld_exporter::from_mysqld_exporter;
 pub use layer::Judges;
 pub use load::{Loaded, SEARCHED, Sources, load};
 pub use mistakes::{Mistake, Mistakes};
 pub use origin::{Origin, Origins, Place};
 pub use shape::{
-    Backoff, Config, Events, Exercise, Ladder, Log, LogFormat, LogLevel, Pool, ResetOnReturn, Target, Tls, TlsMode,
-    TlsVersion, Web,
+    AuthModule, Backoff, Config, DropIn, Events, Exercise, Ladder, Log, LogFormat, LogLevel, Pool, ResetOnReturn,
+    Target, Tls, TlsMode, TlsVersion, Web,
 };
 pub use show::show;
 

@@ -1,8 +1,8 @@
-//! `config check` and `config show`.
+//! `config check`, `config show` and `config from-mysqld-exporter`.
 
 use super::exit::{Exit, complain, report};
 use super::ready::ready;
-use crate::config::{self, Loaded, Mistakes};
+use crate::config::{self, Loaded, Mistakes, Sources};
 
 /// Says whether the configuration is good, or everything that is wrong with it: files of certificates and of the web are read too.
 pub(super) fn check(loaded: &Result<Loaded, Mistakes>) -> Exit {
@@ -21,9 +21,18 @@ pub(super) fn show(loaded: &Result<Loaded, Mistakes>) -> Exit {
     }
 }
 
+/// Prints the configuration that does what mysqld_exporter's flags do.
+pub(super) fn from_mysqld_exporter(sources: &Sources) -> Exit {
+    match config::from_mysqld_exporter(sources) {
+        Ok(text) => report(&text, Exit::Good),
+        Err(mistakes) => complain(&mistakes),
+    }
+}
+
 fn good(loaded: &Loaded, targets: usize) -> String {
     let subject = match &loaded.file {
         Some(file) => file.strip_prefix("./").unwrap_or(file).display().to_string(),
+        None if loaded.config.drop_in.is_some() => "mysqld_exporter's flags".to_owned(),
         None => "the environment".to_owned(),
     };
     let s = if targets == 1 { "" } else { "s" };

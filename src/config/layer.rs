@@ -124,6 +124,18 @@ impl<'a> Filling<'a> {
         self.put(path, place, key, value);
     }
 
+    /// Takes a setting that another program's words say; a mistake in it names those.
+    pub(crate) fn translated(&mut self, path: &[String], place: &Place, theirs: &str, text: &str) {
+        let Some(setting) = find(path) else { return };
+        let value = self.judged(setting, text);
+        if let Err(says) = &value {
+            self.mistakes.at(place, theirs, says);
+        }
+        let setting = if theirs.is_empty() { path.join(".") } else { theirs.to_owned() };
+        let origin = Origin { setting, place: place.clone(), key: place.clone() };
+        self.layer.leaves.insert(path.to_vec(), Leaf { value: value.ok(), origin });
+    }
+
     /// A setting that could not be read at all.
     pub(crate) fn wrong(&mut self, path: &[String], place: &Place, key: &Place, says: String) {
         self.mistakes.at(place, &path.join("."), says);

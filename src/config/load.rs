@@ -5,9 +5,11 @@ use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::drop_in::{self, MysqldExporter};
+use super::exporter_account::TARGET;
 use super::flags::Flag;
 use super::layer::{Filling, Judges, Layer};
-use super::merge::merge;
+use super::merge::{Merged, merge};
 use super::mistakes::Mistakes;
 use super::origin::{File, Origins, Place, file, shown};
 use super::rules::{cannot_read, judge, read_at_most};
@@ -29,6 +31,8 @@ pub struct Sources {
     pub env: Vec<(OsString, OsString)>,
     pub flags: Vec<Flag>,
     pub judges: Judges,
+    /// What is said in mysqld_exporter's words.
+    pub mysqld_exporter: MysqldExporter,
 }
 
 /// A good configuration.
@@ -44,7 +48,14 @@ pub struct Loaded {
 
 /// Reads all sources. The file system is read here and nothing is kept open; the process's environment is not read.
 pub fn load(sources: &Sources) -> Result<Loaded, Mistakes> {
-    let mut mistakes = Mistakes::default();
+    match drop_in::reason(&sources.mysqld_exporter, &sources.env, || is_configured(sources)) {
+        Some(reason) => load_drop_in(sources, &reason),
+        None => load_file(sources),
+    }
+}
+
+fn load_file(sources: &Sources) -> Result<Loaded, Mistakes> {
+    let (mut mistakes, mut warnings) = (Mistakes::default(), Vec::new());
     let found = find_file(sources, &mut mistakes);
     let base = found.as_ref().and_then(|(path, _)| path.parent()).unwrap_or(Path::new(""));
 
@@ -57,14 +68,12 @@ pub fn load(sources: &Sources) -> Result<Loaded, Mistakes> {
         unknown = environment::read(&sources.env, from_file.targets.keys(), filling);
     });
     // A path that is typed is meant from where it is typed.
-    let from_flags = fill(&mut mistakes, Path::new(""), sources.judges, |filling| flags::read(&sources.flags, filling));
+    let from_flags = fill(&mut mistakes, Path::new(""), sources.judges, |filling| {
+        flags::read(&sources.flags, filling);
+        drop_in::beside_a_file(&sources.mysqld_exporter, filling, &mut warnings);
+    });
+    stray(unknown, &[&from_file, &from_environment], &mut mistakes);
 
-    let referred = referred_variables(&[&from_file, &from_environment]);
-    for stray in unknown.into_iter().filter(|stray| !referred.contains(&stray.variable)) {
-        mistakes.at(&Place::Environment(stray.variable), "", stray.says);
-    }
-
-    let mut warnings = Vec::new();
     let mut merged = merge(vec![("file", from_file), ("environment", from_environment), ("flags", from_flags)]);
     judge(&mut merged, &sources.env, &mut mistakes, &mut warnings);
     if merged.targets.is_empty() && mistakes.is_empty() {
@@ -76,6 +85,54 @@ pub fn load(sources: &Sources) -> Result<Loaded, Mistakes> {
             None => mistakes.at(&Place::Everywhere, "", nothing_found(&sources.search)),
         }
     }
+    finish(merged, mistakes, warnings, found.map(|(path, _)| path))
+}
+
+/// mysqld_exporter's flags and files in the place of `exporter.yaml`, which is not read.
+fn load_drop_in(sources: &Sources, reason: &str) -> Result<Loaded, Mistakes> {
+    let (mut mistakes, mut warnings) = (Mistakes::default(), Vec::new());
+    if sources.file.is_some() {
+        mistakes.at(&Place::Flag("--config.file".to_owned()), "", drop_in::beside(reason));
+    }
+    let read = drop_in::read(&sources.mysqld_exporter, &sources.env, sources.judges, &mut mistakes, &mut warnings);
+    let mut unknown = Vec::new();
+    let from_environment = fill(&mut mistakes, Path::new(""), sources.judges, |filling| {
+        unknown = environment::read(&sources.env, std::iter::once(&TARGET.to_owned()), filling);
+    });
+    for (name, place) in from_environment.targets.iter().filter(|(name, _)| *name != TARGET) {
+        let says = format!("there is no target but `{TARGET}` beside mysqld_exporter's flags, {reason} here");
+        mistakes.at(place, &format!("targets.{name}"), says);
+    }
+    let from_flags = fill(&mut mistakes, Path::new(""), sources.judges, |filling| flags::read(&sources.flags, filling));
+    stray(unknown, &[&from_environment], &mut mistakes);
+
+    let layers = vec![
+        ("mysqld_exporter's defaults", read.defaults),
+        ("environment", from_environment),
+        ("mysqld_exporter's flags", read.said),
+        ("flags", from_flags),
+    ];
+    let mut merged = merge(layers);
+    judge(&mut merged, &sources.env, &mut mistakes, &mut warnings);
+    let mut loaded = finish(merged, mistakes, warnings, read.file)?;
+    loaded.config.drop_in = Some(read.drop_in);
+    Ok(loaded)
+}
+
+/// A variable that begins as ours do is a mistake, unless a password is read from it.
+fn stray(unknown: Vec<environment::Unknown>, layers: &[&Layer], mistakes: &mut Mistakes) {
+    let referred = referred_variables(layers);
+    for stray in unknown.into_iter().filter(|stray| !referred.contains(&stray.variable)) {
+        mistakes.at(&Place::Environment(stray.variable), "", stray.says);
+    }
+}
+
+fn finish(
+    merged: Merged,
+    mut mistakes: Mistakes,
+    warnings: Vec<String>,
+    file: Option<File>,
+) -> Result<Loaded, Mistakes> {
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
@@ -83,8 +140,15 @@ pub fn load(sources: &Sources) -> Result<Loaded, Mistakes> {
         mistakes.at(&Place::Everywhere, "", error);
         mistakes
     })?;
-    let file = found.map(|(path, _)| path.to_path_buf());
-    Ok(Loaded { config, origins: merged.origins(), warnings, file })
+    Ok(Loaded { config, origins: merged.origins(), warnings, file: file.map(|path| path.to_path_buf()) })
+}
+
+/// Whether there is a configuration of our own.
+fn is_configured(sources: &Sources) -> bool {
+    let names_a_target = |(name, _): &(OsString, OsString)| {
+        name.to_str().is_some_and(|name| name.to_ascii_uppercase().starts_with("GONEAWAY_TARGETS__"))
+    };
+    sources.file.is_some() || sources.search.iter().any(|path| path.exists()) || sources.env.iter().any(names_a_target)
 }
 
 fn fill(mistakes: &mut Mistakes, base: &Path, judges: Judges, with: impl FnOnce(&mut Filling<'_>)) -> Layer {

@@ -21,6 +21,29 @@ pub struct Config {
     #[serde(default)]
     pub collectors: BTreeMap<String, bool>,
     pub targets: BTreeMap<String, Target>,
+    /// Only where mysqld_exporter's flags take the place of a file.
+    #[serde(skip)]
+    pub drop_in: Option<DropIn>,
+}
+
+/// What mysqld_exporter's flags and my.cnf say beyond the settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DropIn {
+    /// The one target; its series carry no label `target`.
+    pub target: String,
+    /// Accounts that a client of `/probe` may choose, by the names of my.cnf's sections.
+    pub auth_modules: BTreeMap<String, AuthModule>,
+    /// What was said for single collectors, by the name of the flag (`collect.heartbeat.table`).
+    pub tunables: BTreeMap<&'static str, Vec<String>>,
+}
+
+/// An account, without a server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuthModule {
+    pub user: String,
+    pub password: Secret,
+    pub cleartext: bool,
+    pub tls: Tls,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -102,7 +102,8 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
         let is_counted = !endpoint.is_local();
         targets.push(Arc::new(Target {
             name: name.clone(),
-            label: Some(name.clone()),
+            // The one target of mysqld_exporter's flags has no label there either.
+            label: config.drop_in.is_none().then(|| name.clone()),
             access: Access {
                 endpoint,
                 user: target.user.clone(),
@@ -130,7 +131,7 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
             },
             give_up: target.give_up_after,
             collectors: collectors.clone(),
-            tunables: Tunables::default(),
+            tunables: tunables(config),
         }));
     }
     if mistakes.is_empty() { Ok(targets) } else { Err(mistakes) }
@@ -184,6 +185,41 @@ fn ladder_settings(ladder: &config::Ladder) -> ladder::settings::Settings {
         retry: (ladder.stagger * 5).min(Duration::from_secs(60)),
         recheck_every: ladder.recheck_every,
         ..ladder::settings::Settings::default()
+    }
+}
+
+/// What mysqld_exporter's flags say of single collectors; the values were judged with the flags.
+fn tunables(config: &Config) -> Tunables {
+    let mut tunables = Tunables::default();
+    let said = config.drop_in.iter().flat_map(|drop_in| &drop_in.tunables);
+    for (flag, values) in said {
+        let Some(text) = values.last() else { continue };
+        let is_on = text == "true";
+        match flag.trim_start_matches("collect.") {
+            "heartbeat.database" => tunables.heartbeat_database.clone_from(text),
+            "heartbeat.table" => tunables.heartbeat_table.clone_from(text),
+            "heartbeat.utc" => tunables.heartbeat_utc = is_on,
+            "info_schema.processlist.min_time" => set(&mut tunables.processlist_min_time, text),
+            "info_schema.processlist.processes_by_user" => tunables.processlist_by_user = is_on,
+            "info_schema.processlist.processes_by_host" => tunables.processlist_by_host = is_on,
+            "info_schema.tables.databases" => tunables.tables_databases.clone_from(text),
+            "mysql.user.privileges" => tunables.user_privileges = is_on,
+            "perf_schema.eventsstatements.limit" => set(&mut tunables.statements_limit, text),
+            "perf_schema.eventsstatements.timelimit" => set(&mut tunables.statements_time_limit, text),
+            "perf_schema.eventsstatements.digest_text_limit" => set(&mut tunables.statements_text_limit, text),
+            "perf_schema.eventsstatements.exclude_schemas" => tunables.statements_exclude.clone_from(values),
+            "perf_schema.file_instances.filter" => tunables.file_filter.clone_from(text),
+            "perf_schema.file_instances.remove_prefix" => tunables.file_remove_prefix.clone_from(text),
+            "perf_schema.memory_events.remove_prefix" => tunables.memory_remove_prefix.clone_from(text),
+            _ => {}
+        }
+    }
+    tunables
+}
+
+fn set(number: &mut u64, text: &str) {
+    if let Ok(value) = text.parse() {
+        *number = value;
     }
 }
 

@@ -13,6 +13,7 @@ mod collectors;
 
 mod order;
 mod config;
+mod drop_in;
 mod golden;
 mod login;
 mod reasons;
