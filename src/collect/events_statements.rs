@@ -148,7 +148,7 @@ fn latency(rows: &Rows, out: &mut BlockBuilder) {
         let value = |at: usize| row[at].and_then(number).unwrap_or_default();
         let labels = [("schema", label(schema)), ("digest", label(digest)), ("digest_text", label(text))];
         let quantiles = [("0.95", q95), ("0.99", q99), ("0.999", q999)];
-        let quantiles = quantiles.map(|(quantile, at)| (quantile, value(at) * PICOSECONDS));
-        out.summary(family, &labels, quantiles, value(count), value(sum) * PICOSECONDS);
+        let quantiles = quantiles.map(|(quantile, at)| (quantile, value(at) / PICOSECONDS));
+        out.summary(family, &labels, quantiles, value(count), value(sum) / PICOSECONDS);
     }
 }

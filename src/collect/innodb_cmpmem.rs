@@ -45,7 +45,7 @@ fn read(answers: &[Rows], _: &Known, out: &mut BlockBuilder) {
         plain("pages_used", &USED),
         plain("pages_free", &FREE),
         plain("relocation_ops", &OPS),
-        scaled("relocation_time", &TIME, 1e-3),
+        scaled("relocation_time", &TIME, 1e3),
     ];
     write(rows, &labels, &values, out);
 }

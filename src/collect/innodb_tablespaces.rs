@@ -33,11 +33,13 @@ fn ask(known: &Known) -> Ask {
     }
     let mut tables = ["information_schema.innodb_tablespaces", "information_schema.innodb_sys_tablespaces"].into_iter();
     let Some(table) = tables.find(|table| known.facts.has_table(table)) else { return Ask::skip(Why::Version) };
-    let or_none = |column: &str| match known.facts.has_column(table, &column.to_ascii_lowercase()) {
+    // MariaDB's have no type, and no format any more.
+    let or = |(column, absent): (&str, &str)| match known.facts.has_column(table, &column.to_ascii_lowercase()) {
         true => format!("COALESCE({column}, 'NONE') AS {column}"),
-        false => format!("'NONE' AS {column}"),
+        false => format!("'{absent}' AS {column}"),
     };
-    let [format, row_format, space_type] = ["FILE_FORMAT", "ROW_FORMAT", "SPACE_TYPE"].map(or_none);
+    let [format, row_format, space_type] =
+        [("FILE_FORMAT", "NONE"), ("ROW_FORMAT", "NONE"), ("SPACE_TYPE", "")].map(or);
     let name = table.to_ascii_uppercase().replace("INFORMATION_SCHEMA", "information_schema");
     Ask::Sql(
         format!("SELECT SPACE, NAME, {format}, {row_format}, {space_type}, FILE_SIZE, ALLOCATED_SIZE FROM {name}")

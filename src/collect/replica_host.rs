@@ -45,10 +45,10 @@ fn read(answers: &[Rows], _: &Known, out: &mut BlockBuilder) {
     let [rows] = answers else { return };
     let values = [
         plain("CPU", &CPU),
-        scaled("MASTER_SLAVE_LATENCY_IN_MICROSECONDS", &LATENCY, 1e-6),
-        scaled("REPLICA_LAG_IN_MILLISECONDS", &LAG, 1e-3),
+        scaled("MASTER_SLAVE_LATENCY_IN_MICROSECONDS", &LATENCY, 1e6),
+        scaled("REPLICA_LAG_IN_MILLISECONDS", &LAG, 1e3),
         plain("LOG_STREAM_SPEED_IN_KiB_PER_SECOND", &SPEED),
-        scaled("CURRENT_REPLAY_LATENCY_IN_MICROSECONDS", &REPLAY, 1e-6),
+        scaled("CURRENT_REPLAY_LATENCY_IN_MICROSECONDS", &REPLAY, 1e6),
     ];
     write(rows, &[("server_id", "SERVER_ID"), ("role", "ROLE")], &values, out);
 }

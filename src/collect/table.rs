@@ -4,35 +4,35 @@ use super::value::number;
 use crate::metrics::{BlockBuilder, Family, Kind};
 use crate::mysql::rows::Rows;
 
-/// A value of each row: the column that it is in, the family that it belongs to, and what it is multiplied with.
+/// A value of each row: the column that it is in, the family that it belongs to, and what it is divided by.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Value {
     pub(super) column: &'static str,
     pub(super) family: &'static Family,
-    pub(super) scale: f64,
+    pub(super) divisor: f64,
     /// A label of its own besides the row's, such as the operation that it counts.
     pub(super) own: Option<(&'static str, &'static str)>,
 }
 
 /// Performance schema counts picoseconds.
-pub(super) const PICOSECONDS: f64 = 1e-12;
+pub(super) const PICOSECONDS: f64 = 1e12;
 
 /// A column that is shown as it is.
 pub(super) const fn plain(column: &'static str, family: &'static Family) -> Value {
-    Value { column, family, scale: 1.0, own: None }
+    Value { column, family, divisor: 1.0, own: None }
 }
 
-pub(super) const fn scaled(column: &'static str, family: &'static Family, scale: f64) -> Value {
-    Value { column, family, scale, own: None }
+pub(super) const fn scaled(column: &'static str, family: &'static Family, divisor: f64) -> Value {
+    Value { column, family, divisor, own: None }
 }
 
 pub(super) const fn labelled(
     column: &'static str,
     family: &'static Family,
-    scale: f64,
+    divisor: f64,
     own: (&'static str, &'static str),
 ) -> Value {
-    Value { column, family, scale, own: Some(own) }
+    Value { column, family, divisor, own: Some(own) }
 }
 
 /// Writes every row: `labels` name a label and the column that it comes from. A column that the answer does not have
@@ -48,7 +48,7 @@ pub(super) fn write(rows: &Rows, labels: &[(&'static str, &'static str)], values
             let Some(sample) = row[at].and_then(number) else { continue };
             let of_row = labels.iter().map(|(label, at)| (*label, at.and_then(|at| row[at]).unwrap_or_default()));
             let of_row: Vec<(&str, &str)> = of_row.chain(value.own).collect();
-            out.sample(family, &of_row, sample * value.scale);
+            out.sample(family, &of_row, sample / value.divisor);
         }
     }
 }
@@ -88,7 +88,7 @@ mod tests {
             [vec![Some("a"), Some("3000"), Some("1")], vec![None, Some("5"), None], vec![Some("b"), None, Some("x")]],
         );
         let mut out = BlockBuilder::new(None);
-        let values = [labelled("reads", &READS, 1e-3, ("kind", "k")), plain("absent", &READS)];
+        let values = [labelled("reads", &READS, 1e3, ("kind", "k")), plain("absent", &READS)];
         write(&rows, &[("table", "t")], &values, &mut out);
         write_others(&rows, "p_", &[("table", "t")], |column| column != "OTHER", &mut out);
         let text = shown(&[std::sync::Arc::new(out.finish())], Format::Text);

@@ -35,6 +35,9 @@ use crate::mysql::signal::Signal;
 /// From noticing a loss to asking about it, and between two askings.
 const COLLECT: Duration = Duration::from_secs(1);
 
+/// How long asking may take once a fresh connection gets in, several tries included.
+const ASKING: Duration = Duration::from_secs(15);
+
 /// A connection that had an answer this short a time before it was asked was not resting.
 const RESTED: Duration = Duration::from_secs(1);
 /// An end that comes this long after the question came while it was being answered.
@@ -230,7 +233,8 @@ impl Desk {
 
     /// A fresh connection has got in: what is held can be asked about.
     pub(super) fn can_be_asked(&mut self, now: Instant) {
-        if !self.ledger.is_empty() || !self.orphans.is_empty() || self.deaths.values().any(|death| !death.asked) {
+        let is_owed = !self.new.is_empty() || !self.ledger.is_empty() || !self.orphans.is_empty();
+        if is_owed || self.deaths.values().any(|death| !death.asked) {
             self.ask_soon(now);
         }
     }
@@ -263,13 +267,18 @@ impl Desk {
     pub(super) fn answered(&mut self, answer: &Answer, scene: &Scene, now: Instant) -> Judged {
         self.asked_last = Some(now);
         self.history.attempted(answer.at, answer.fresh);
+        self.history.killed(now, answer.killed);
+        let mut judged = Judged::default();
         if let Some(standing) = &answer.standing {
-            self.history.stood(standing);
-            self.history.killed(now, answer.killed);
+            judged = self.stood(standing, scene, now);
         }
-        let judged = self.judge_all(Some(answer), scene, now);
-        if !self.new.is_empty() {
-            self.ask_soon(now);
+        // One that was cut off in the middle has not said all: it is asked again.
+        let is_whole = answer.failure.is_none();
+        let more = self.judge_all(Some(answer).filter(|_| is_whole), scene, now);
+        judged.booked.extend(more.booked);
+        judged.explained.extend(more.explained);
+        if !self.new.is_empty() || !is_whole {
+            self.can_be_asked(now);
         }
         judged
     }
@@ -356,7 +365,6 @@ fn see(evidence: &mut Evidence, note: &mut Note, history: &History, scene: &Scen
     evidence.lateness = evidence.lateness.max(scene.lateness);
     evidence.path = scene.path;
     evidence.ladder = scene.ladder;
-    evidence.give_up = scene.give_up;
     evidence.away_for = now.saturating_duration_since(note.noticed_at);
     evidence.opened_ago = Some(now.saturating_duration_since(note.opened_at));
     evidence.before = note.standing.incarnation(now);
@@ -371,6 +379,8 @@ fn see(evidence: &mut Evidence, note: &mut Note, history: &History, scene: &Scen
         evidence.fresh.note(*fresh);
         note.attempts_to = *at;
     }
+    // Whoever is just back can be asked in a moment.
+    evidence.give_up = scene.give_up + if evidence.fresh.is_good() { ASKING } else { Duration::ZERO };
 }
 
 /// What the server has said.
