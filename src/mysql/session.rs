@@ -284,9 +284,19 @@ async fn by_driver(
 ) -> Result<Kept, Failure> {
     match timeout_at(deadline, Conn::new(opts(access, tls, probed, keepalive))).await {
         Err(_) => Err(timed_out(Phase::Auth, "logging in took longer than the deadline")),
-        Ok(Err(error)) => Err(failure(Phase::Auth, &error, &probed.server, plain)),
+        Ok(Err(error)) => Err(in_its_phase(failure(Phase::Auth, &error, &probed.server, plain))),
         Ok(Ok(conn)) => Ok(Kept::Driver(conn)),
     }
+}
+
+/// The driver does not say how far it came; of some reasons it is plain.
+fn in_its_phase(mut failure: Failure) -> Failure {
+    match failure.reason {
+        Reason::Refused | Reason::Unreachable => failure.phase = Phase::Tcp,
+        Reason::Dns => failure.phase = Phase::Dns,
+        _ => {}
+    }
+    failure
 }
 
 /// The same by our own handshake, at the address that the probe reached.

@@ -7,14 +7,11 @@ mod what;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 
 pub use what::{Loss, What};
-
-/// A repetition within this of the last is folded.
-const FOLDED_WITHIN: Duration = Duration::from_secs(60);
 
 /// So many of the latest events are looked at for the one that is repeated.
 const LOOKED_AT: usize = 64;
@@ -76,7 +73,7 @@ impl Events {
         let id = list.back().map_or(micros, |last| micros.max(last.id + 1));
         let repeated = list.iter().enumerate().rev().take(LOOKED_AT).find(|(_, old)| {
             let age = now.duration_since(old.last).unwrap_or_default();
-            old.target == *target && age <= FOLDED_WITHIN && old.what.is_like(&what)
+            old.target == *target && age <= what.folded_within() && old.what.is_like(&what)
         });
         let event = match repeated.map(|(place, _)| place).and_then(|place| list.remove(place)) {
             Some(old) => Event { id, last: now, count: old.count + times, what, ..old },
@@ -126,6 +123,8 @@ fn is_worth_a_line(before: u64, count: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn at(seconds: u64) -> SystemTime {
@@ -146,14 +145,14 @@ mod tests {
         let (one, other): (Arc<str>, Arc<str>) = ("one".into(), "other".into());
         events.take_in(&one, What::Recovered { after_seconds: 1.0 }, 1, at(1));
         events.take_in(&other, What::Recovered { after_seconds: 2.0 }, 1, at(2));
-        events.take_in(&one, What::Recovered { after_seconds: 3.0 }, 1, at(61));
+        events.take_in(&one, What::Recovered { after_seconds: 3.0 }, 1, at(11));
         let (found, next) = events.select(&all());
         let shown: Vec<(&str, u64, SystemTime)> =
             found.iter().map(|event| (&*event.target, event.count, event.first)).collect();
         assert_eq!(shown, [("other", 1, at(2)), ("one", 2, at(1))]);
-        assert_eq!((found[1].last, &found[1].what), (at(61), &What::Recovered { after_seconds: 3.0 }));
-        // Later than a minute after the last it is another event.
-        events.take_in(&one, What::Recovered { after_seconds: 4.0 }, 1, at(122));
+        assert_eq!((found[1].last, &found[1].what), (at(11), &What::Recovered { after_seconds: 3.0 }));
+        // Later after the last it is another event.
+        events.take_in(&one, What::Recovered { after_seconds: 4.0 }, 1, at(22));
         let since = Wanted { after: Some(next), ..all() };
         assert_eq!(events.select(&since).0.iter().map(|event| event.count).collect::<Vec<_>>(), [1]);
     }

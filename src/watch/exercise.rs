@@ -20,6 +20,9 @@ use crate::mysql::session::ends_session;
 /// From here on sending a statement takes its own time.
 const LARGE: usize = 64 << 10;
 
+/// The longest pause between two tries to have a connection.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
 /// Exercises every pool of a target until shutdown; then each connection is given back and this ends.
 pub(super) async fn exercise(pools: Pools, shutdown: watch::Receiver<bool>) {
     let mut users = Vec::new();
@@ -33,6 +36,7 @@ pub(super) async fn exercise(pools: Pools, shutdown: watch::Receiver<bool>) {
                 slot,
                 gate: pools.gate().clone(),
                 inbox: pools.inbox().clone(),
+                dropped: pools.dropped(),
             };
             users.push(user.go_on(shutdown.clone()));
         }
@@ -48,18 +52,21 @@ struct User {
     slot: u32,
     gate: Arc<Gate>,
     inbox: Arc<Inbox>,
+    dropped: watch::Receiver<u64>,
 }
 
 impl User {
-    async fn go_on(self, mut shutdown: watch::Receiver<bool>) {
-        let mut rest = Duration::ZERO;
+    async fn go_on(mut self, mut shutdown: watch::Receiver<bool>) {
+        let (mut rest, mut failures) = (Duration::ZERO, 0);
         for turn in self.slot as usize.. {
             tokio::select! {
                 // A sender that is gone means the same.
                 _ = shutdown.wait_for(|stop| *stop) => return,
                 () = self.wait(rest) => {}
             }
-            rest = if self.once().await { self.rest(turn) } else { Duration::ZERO };
+            let was_had = self.once().await;
+            failures = if was_had { 0 } else { failures + 1 };
+            rest = if was_had { self.rest(turn) } else { self.pause(failures) };
         }
     }
 
@@ -70,8 +77,17 @@ impl User {
         }
     }
 
-    async fn wait(&self, rest: Duration) {
-        sleep(rest).await;
+    /// Ever longer where the pool has no connection to give although others get in.
+    fn pause(&self, failures: u32) -> Duration {
+        (self.exercise.busy * 2_u32.pow(failures.min(8)) / 2).min(LONGEST_PAUSE)
+    }
+
+    async fn wait(&mut self, rest: Duration) {
+        tokio::select! {
+            () = sleep(rest) => {}
+            // The pools outlive their users.
+            _ = self.dropped.changed() => {}
+        }
         if self.pool.holds(self.slot) {
             return;
         }

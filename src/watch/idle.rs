@@ -24,6 +24,9 @@ use crate::mysql::pool::Gate;
 const FULL: f64 = 0.8;
 const ROOM: f64 = 0.75;
 
+/// How long canaries stay away after a login that found no place.
+const STAYS_AWAY: Duration = Duration::from_secs(600);
+
 /// The ladder of one target; it does nothing where it is switched off.
 pub(super) struct Idle {
     canaries: Option<Canaries>,
@@ -34,6 +37,8 @@ pub(super) struct Idle {
     /// The global one, as it was collected last.
     collected: Option<Duration>,
     told: (Option<Duration>, Owner),
+    /// The account, or the server, is full until then for all we know.
+    full_until: Option<Instant>,
 }
 
 impl Idle {
@@ -59,6 +64,7 @@ impl Idle {
             target: target.clone(),
             wait_timeout: None,
             collected: None,
+            full_until: None,
         }
     }
 
@@ -113,11 +119,24 @@ impl Idle {
     /// How many connections the server has in use, of how many.
     pub(super) fn used(&mut self, (used, limit): (u64, u64)) {
         let share = used as f64 / (limit.max(1)) as f64;
+        let is_full = self.full_until.is_some_and(|until| Instant::now() < until);
         if share > FULL {
             self.on(Event::Room(false));
-        } else if share < ROOM {
+        } else if share < ROOM && !is_full {
             self.on(Event::Room(true));
         }
+    }
+
+    /// Whether any canary has a connection.
+    pub(super) fn is_parked(&self) -> bool {
+        let parked = |canaries: &Canaries| Role::ALL.iter().any(|role| canaries.parked(*role) > 0);
+        self.canaries.as_ref().is_some_and(parked)
+    }
+
+    /// A fresh login found no place: whoever only rests makes room for it, and stays away for a while.
+    pub(super) fn make_room(&mut self) {
+        self.full_until = Some(Instant::now() + STAYS_AWAY);
+        self.on(Event::Room(false));
     }
 
     pub(super) fn explained(&mut self, ids: Vec<CanaryId>) {

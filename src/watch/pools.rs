@@ -12,12 +12,13 @@ mod opener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::families::PoolInstruments;
 use crate::config::Tls;
 use crate::mysql::budget::Budget;
-use crate::mysql::failure::Failure;
+use crate::mysql::failure::{Failure, Phase};
 use crate::mysql::handshake::Access;
 use crate::mysql::pool::{self, Checked, CloseReason, Gate, Lost, Observer, Pool, Sessions, Settings, Waited};
 use crate::mysql::signal::Signal;
@@ -55,6 +56,8 @@ pub struct Pools {
     gate: Arc<Gate>,
     inbox: Arc<Inbox>,
     instruments: PoolInstruments,
+    /// How often all connections were dropped: who rests with one is to use another.
+    dropped: watch::Sender<u64>,
 }
 
 impl Pools {
@@ -80,7 +83,12 @@ impl Pools {
             let opener = Opener::new(sessions, plan.charset.clone(), gate.clone(), inbox.clone());
             (plan.clone(), Pool::new(opener, plan.settings.clone(), budget.clone(), witness))
         };
-        Pools { pools: plans.iter().map(pool).collect(), gate, inbox, instruments }
+        Pools { pools: plans.iter().map(pool).collect(), gate, inbox, instruments, dropped: watch::Sender::new(0) }
+    }
+
+    /// When all connections were dropped because somebody asked.
+    pub fn dropped(&self) -> watch::Receiver<u64> {
+        self.dropped.subscribe()
     }
 
     pub fn gate(&self) -> &Arc<Gate> {
@@ -118,6 +126,7 @@ impl Pools {
             all.closed += one.closed;
             all.marked += one.marked;
         }
+        self.dropped.send_modify(|count| *count += 1);
         all
     }
 
@@ -148,8 +157,11 @@ impl Observer<Known> for Witness {
         if let Err(failure) = result
             && *failure != pool::closed()
         {
-            // Whoever comes next waits for a probe to get in: not each user of the pool tries for itself.
-            self.gate.close();
+            // Whoever comes next waits for a probe to get in: not each user of the pool tries for itself. A server that
+            // only refuses what the pool wants of the connection lets every probe in.
+            if failure.phase != Phase::Query || failure.errno.is_none() {
+                self.gate.close();
+            }
             self.inbox.tell(News::Unopened(failure.clone()));
         }
     }

@@ -11,7 +11,7 @@ use super::backoff::{Backoff, BackoffInstruments, Spacing, Trigger};
 use super::circuit::{self, Circuit, Suspended};
 use super::state::{Event, Machine, Outcome, State, StateInstruments};
 use crate::metrics::Instruments;
-use crate::mysql::failure::Failure;
+use crate::mysql::failure::{Failure, Reason};
 
 /// How a target is tried again.
 #[derive(Clone, Copy, Debug)]
@@ -166,6 +166,15 @@ impl Recovery {
         self.attempt_at = Some((now, Trigger::Manual));
     }
 
+    /// A connection of ours has left. Where the account's own limit kept us out, there may be a place now.
+    pub fn left(&mut self, now: Instant) {
+        if self.circuit.suspended() == Some(Suspended::Refused(Reason::UserLimit)) {
+            self.circuit.nudge(now + self.manner.spacing.floor);
+            self.attempt_at = None;
+            self.plan(now);
+        }
+    }
+
     /// A kept connection answered.
     pub fn kept(&mut self, now: Instant) -> Change {
         self.step(Event::KeptOk, now)
@@ -243,7 +252,7 @@ impl Recovery {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mysql::failure::{Phase, Reason};
+    use crate::mysql::failure::Phase;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -317,6 +326,23 @@ mod tests {
         assert!(recovery.let_through(zero + SECOND * 600), "an operator need not wait");
         let change = recovery.good(Some(Trigger::Manual), zero + SECOND * 600);
         assert_eq!((change.circuit, recovery.state()), (Some(None), State::Connected));
+    }
+
+    #[test]
+    fn an_account_that_was_full_is_tried_when_one_of_ours_has_left() {
+        let zero = Instant::now();
+        let mut recovery = recovery();
+        recovery.bad(&failure(Phase::Auth, Reason::UserLimit, Some(1226)), None, zero);
+        recovery.plan(zero);
+        assert!(recovery.attempt_due().is_some_and(|due| due >= zero + SECOND * 60));
+        recovery.left(zero + SECOND);
+        assert!(recovery.attempt_due().is_some_and(|due| due < zero + SECOND * 2));
+        // What somebody else refuses is none of its business.
+        recovery.bad(&failure(Phase::Auth, Reason::AccessDenied, Some(1045)), None, zero + SECOND * 2);
+        recovery.plan(zero + SECOND * 2);
+        let due = recovery.attempt_due();
+        recovery.left(zero + SECOND * 3);
+        assert_eq!(recovery.attempt_due(), due);
     }
 
     #[test]

@@ -151,7 +151,7 @@ impl Rounds {
         snapshot: &mut Snapshot,
         is_away: bool,
     ) -> Option<Instant> {
-        let (mut run, mut answered) = (Run::Ok, None);
+        let (mut run, mut answered, mut said) = (Run::Ok, None, None);
         let mut results = Vec::with_capacity(collection.results.len());
         for (collector, collected) in std::mem::take(&mut collection.results) {
             let label = format!("collect.{}", collector.name);
@@ -185,8 +185,12 @@ impl Rounds {
                     // While nobody gets in, the probe's line in the log says why.
                     if !is_away && !self.told.contains(&collector.name) {
                         self.told.push(collector.name);
-                        warn!(target = %target.name, collector = collector.name, reason = failure.reason.label(),
+                        // What keeps them all from asking is told once.
+                        let is_new = said.replace(failure.detail.clone()).as_ref() != Some(&failure.detail);
+                        if is_new {
+                            warn!(target = %target.name, collector = collector.name, reason = failure.reason.label(),
                             detail = failure.detail, "collector failed");
+                        }
                     }
                     seen.error = Some(failure.to_string());
                 }

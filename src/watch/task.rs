@@ -15,13 +15,14 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::backoff::Trigger;
 use super::canaries::Happened;
@@ -60,6 +61,9 @@ const SILENT_BESIDE_AN_ANSWER: Duration = Duration::from_secs(60);
 /// Timers that are late by less say nothing about the server either way.
 const STALLED: Duration = Duration::from_secs(2);
 
+/// Between two times that pooled connections are dropped because somebody asks.
+const AGAIN: Duration = Duration::from_secs(1);
+
 type InFlight<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
 
 /// Watches one target until shutdown.
@@ -94,6 +98,9 @@ struct Task {
     idle: Idle,
     /// Stalls up to here have been taken in.
     stalls_to: Instant,
+    recovered_at: Option<Instant>,
+    /// Pools whose statement the server refuses, as the log has told.
+    refused: BTreeSet<Arc<str>>,
     /// How the latest fresh login failed, while none got in since.
     failure: Option<Failure>,
     addresses: Option<BTreeSet<IpAddr>>,
@@ -144,6 +151,8 @@ impl Task {
             books,
             idle: seat.idle(),
             stalls_to: now,
+            recovered_at: None,
+            refused: BTreeSet::new(),
             failure: None,
             addresses: None,
             path: Known::NotAsked,
@@ -370,6 +379,10 @@ impl Task {
         let change = self.books.recovery.bad(failure, attempt, now);
         self.changed(change);
         self.books.recovery.plan(now);
+        if matches!(failure.reason, Reason::UserLimit | Reason::TooManyConnections) && self.idle.is_parked() {
+            self.idle.make_room();
+            self.books.recovery.left(now);
+        }
     }
 
     /// A probe has failed, for whoever counts them.
@@ -505,6 +518,7 @@ impl Task {
         match news {
             News::Answered { pool, slot, asked } => {
                 self.seat.instruments.run(Job::Exercise, Run::Ok);
+                self.refused.remove(&pool);
                 if self.is_control(&pool, slot) {
                     self.idle.control_answered(asked);
                 }
@@ -516,7 +530,13 @@ impl Task {
             News::Unanswered { failure, .. } if failure == closed() => {
                 self.seat.instruments.run(Job::Exercise, Run::Skipped);
             }
-            News::Unanswered { failure, .. } => self.seat.instruments.run(Job::Exercise, Run::of(&failure)),
+            News::Unanswered { pool, failure } => {
+                self.seat.instruments.run(Job::Exercise, Run::of(&failure));
+                if failure.phase == Phase::Query && failure.errno.is_some() && self.refused.insert(pool.clone()) {
+                    warn!(target = %self.seat.name, pool = &*pool, errno = failure.errno, detail = failure.detail,
+                        "the server refuses what a pool asks; see its `exercise.statement` and `charset`");
+                }
+            }
             News::Unfinished(login) => self.unfinished.push(Box::pin(login.finish())),
             News::Skipped => self.seat.instruments.run(Job::Exercise, Run::Skipped),
             News::Opened(standing) => {
@@ -535,6 +555,8 @@ impl Task {
                 let change = self.books.recovery.opened(now);
                 self.changed(change);
             }
+            // The server is well, and knows us: it refuses what the pool wants of a connection.
+            News::Unopened(failure) if failure.phase == Phase::Query && failure.errno.is_some() => {}
             News::Unopened(failure) => {
                 self.news = true;
                 if failure.reason == Reason::AuthPlugin {
@@ -553,6 +575,7 @@ impl Task {
                 self.changed(change);
                 if !self.seat.pools.gate().is_open() {
                     self.books.recovery.plan(now);
+                    self.books.recovery.left(now);
                 }
                 if self.is_control(&lost.pool, lost.slot) {
                     self.idle.control_lost();
@@ -618,10 +641,11 @@ impl Task {
     /// What is known of the target when a loss is judged.
     fn scene(&self) -> Scene {
         Scene {
-            path: match self.path {
-                Known::Is(Path::Direct) => loss::Path::Direct,
-                Known::Is(Path::Proxied) => loss::Path::Proxied,
-                Known::NotAsked | Known::NotTold => loss::Path::Unknown,
+            // After an outage it is asked for anew; until then it is what it was.
+            path: match self.path_told {
+                Some(Path::Direct) => loss::Path::Direct,
+                Some(Path::Proxied) => loss::Path::Proxied,
+                None => loss::Path::Unknown,
             },
             ladder: self.idle.ladder(),
             give_up: self.seat.target.give_up,
@@ -712,10 +736,16 @@ impl Task {
 
     /// Somebody wants every pooled connection dropped, and connected anew.
     fn recover(&mut self) {
+        let now = Instant::now();
+        // Who asks again within the second means the same.
+        if self.recovered_at.is_some_and(|at| now < at + AGAIN) {
+            return;
+        }
+        self.recovered_at = Some(now);
         self.news = true;
         let dropped = self.seat.pools.recover();
         self.seat.tell(What::RecoverAsked { closed: dropped.closed as u64, in_use: dropped.marked as u64 });
-        self.books.recovery.wanted(Instant::now());
+        self.books.recovery.wanted(now);
     }
 
     fn publish(&mut self) {

@@ -1,5 +1,7 @@
 //! What an event tells, and the line that it writes to the log.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use tracing::{info, warn};
 
@@ -117,6 +119,15 @@ impl What {
             What::IdleLimit { .. } => "idle_limit",
             What::RecoverAsked { .. } => "recover_asked",
             What::Stalled { .. } => "stalled",
+        }
+    }
+
+    /// A repetition within this of the last is folded. How a target stands is told unless it flaps: its last word is to
+    /// be found.
+    pub(super) fn folded_within(&self) -> Duration {
+        match self {
+            What::State { .. } | What::Recovered { .. } | What::OutageEnded { .. } => Duration::from_secs(10),
+            _ => Duration::from_secs(60),
         }
     }
 
