@@ -151,7 +151,7 @@ impl Rounds {
         snapshot: &mut Snapshot,
         is_away: bool,
     ) -> Option<Instant> {
-        let (mut run, mut answered, mut said) = (Run::Ok, None, None);
+        let (mut run, mut answered, mut said, mut again) = (Run::Ok, None, None, Vec::new());
         let mut results = Vec::with_capacity(collection.results.len());
         for (collector, collected) in std::mem::take(&mut collection.results) {
             let label = format!("collect.{}", collector.name);
@@ -197,9 +197,12 @@ impl Rounds {
             }
             if seen.error.is_none() && self.told.contains(&collector.name) {
                 self.told.retain(|told| *told != collector.name);
-                info!(target = %target.name, collector = collector.name, "collector succeeds again");
+                again.push(collector.name);
             }
             results.push(seen);
+        }
+        if !again.is_empty() {
+            info!(target = %target.name, collectors = again.join(","), "collectors succeed again");
         }
         instruments.run(Job::Collect, run);
         for seen in results {
