@@ -26,7 +26,7 @@ use super::ladder::{Command, Event, Ladder, MOST_CANARIES};
 use super::pools::Inbox;
 use super::standing::Standing;
 use super::target::Target;
-use crate::mysql::budget::{Budget, Purpose};
+use crate::mysql::budget::Budget;
 use crate::mysql::failure::{Failure, Reason};
 use crate::mysql::pool::Gate;
 
@@ -157,9 +157,7 @@ impl Canaries {
     fn obey(&mut self, command: Command) -> Option<Event> {
         match command {
             Command::Open { id, session_wait_timeout, .. } => {
-                let facts = self.gate.facts();
-                let place = facts.as_ref().and_then(|_| self.budget.take(Purpose::Canary));
-                let (Some(facts), Some(place)) = (facts, place) else { return Some(Event::Refused { id }) };
+                let Some(facts) = self.gate.facts() else { return Some(Event::Refused { id }) };
                 let (orders, inbox) = mpsc::unbounded_channel();
                 self.orders.insert(id, orders);
                 let tell = self.tell.clone();
@@ -168,7 +166,7 @@ impl Canaries {
                     let _ = tell.send((id, told));
                 };
                 let (target, gate, late) = (self.target.clone(), self.gate.clone(), self.inbox.clone());
-                let way = Way { target, facts, place, gate, late };
+                let way = Way { target, facts, budget: self.budget.clone(), gate, late };
                 self.alive.push(Box::pin(live(way, id, session_wait_timeout, inbox, tell)));
             }
             Command::Rest { id, session_wait_timeout, .. } => self.order(id, Order::Rest(session_wait_timeout)),
@@ -211,6 +209,10 @@ impl Canaries {
                     self.on(Event::Room(false));
                 }
                 self.happened.push_back(Happened::Unopened(failure));
+                self.on(Event::Refused { id });
+            }
+            Told::NoPlace => {
+                self.orders.remove(&id);
                 self.on(Event::Refused { id });
             }
             Told::Resting => self.on(Event::Resting { id }),

@@ -100,6 +100,11 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
         });
         let (Ok(endpoint), Ok(tls)) = (endpoint, tls) else { continue };
         let is_counted = !endpoint.is_local();
+        // What mysqld_exporter's flags leave is one connection: collectors that take long must not hold it up.
+        let has_overflow = target.pools.values().any(|pool| pool.max_overflow > 0);
+        let needs_one_more = config.drop_in.is_some()
+            && !has_overflow
+            && collectors.iter().any(|collector| collector.pace != Pace::Round);
         targets.push(Arc::new(Target {
             name: name.clone(),
             // The one target of mysqld_exporter's flags has no label there either.
@@ -119,8 +124,8 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
             timeout: target.timeout,
             connect_timeout: target.connect_timeout,
             required: target.required,
-            connections: target.connections,
-            pools: pools(&target.pools),
+            connections: target.connections + u32::from(needs_one_more),
+            pools: pools(&target.pools, needs_one_more),
             ladder: target.ladder.enabled.then(|| ladder_settings(&target.ladder)),
             manner: Manner {
                 spacing: Spacing { floor: target.backoff.floor, first: target.backoff.first, cap: target.backoff.cap },
@@ -138,10 +143,15 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
 }
 
 /// The pool of the collectors comes first: the one called `default`, or else the first by name.
-fn pools(configured: &BTreeMap<String, config::Pool>) -> Vec<Arc<Plan>> {
+fn pools(configured: &BTreeMap<String, config::Pool>, one_more: bool) -> Vec<Arc<Plan>> {
     let mut names: Vec<&String> = configured.keys().collect();
     names.sort_by_key(|name| (*name != "default", *name));
-    names.into_iter().map(|name| Arc::new(plan(name, &configured[name]))).collect()
+    let plan = |name: &String| {
+        let mut plan = plan(name, &configured[name]);
+        plan.settings.max_overflow += u32::from(one_more);
+        Arc::new(plan)
+    };
+    names.into_iter().map(plan).collect()
 }
 
 /// A connection that was used a moment ago is not asked for a sign of life, as HikariCP has it too.

@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::super::desk::Ended;
+use super::super::ladder::MOST_CANARIES;
 use super::super::ladder::canary::CanaryId;
 use super::super::patience;
 use super::super::pools::{Inbox, News};
 use super::super::standing::Standing;
 use super::super::target::Target;
-use crate::mysql::budget::Place;
+use crate::mysql::budget::{Budget, Place, Purpose};
 use crate::mysql::canary::{Canary, Ending, Pinged};
 use crate::mysql::failure::{Failure, Phase, Reason};
 use crate::mysql::handshake::{self, Addresses, Connection, Facts, PhaseTimes};
@@ -21,6 +22,10 @@ use crate::mysql::signal::Signal;
 
 /// How long a ping may take at most.
 const PING_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long one that leaves may take, and how often is looked whether it has.
+const LEAVING: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What a canary is told.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +47,8 @@ pub(super) enum Told {
         standing: Arc<Standing>,
     },
     Unopened(Failure),
+    /// The connections that the target is allowed are in use.
+    NoPlace,
     Resting,
     Answered,
     /// No answer in time; it may still come.
@@ -57,7 +64,7 @@ pub(super) enum Told {
 pub(super) struct Way {
     pub(super) target: Arc<Target>,
     pub(super) facts: Arc<Facts>,
-    pub(super) place: Place,
+    pub(super) budget: Budget,
     pub(super) gate: Arc<Gate>,
     /// Takes a login that is not finished in time.
     pub(super) late: Arc<Inbox>,
@@ -78,10 +85,11 @@ pub(super) async fn live(
     mut orders: mpsc::UnboundedReceiver<Order>,
     tell: impl Fn(Told),
 ) {
-    let opened_at = Instant::now();
     let target = way.target.clone();
+    let Some(place) = way.place().await else { return tell(Told::NoPlace) };
+    let opened_at = Instant::now();
     let deadline = opened_at + target.timeout;
-    let (connection, _place) = match way.open(deadline).await {
+    let (connection, _place) = match way.open(place, deadline).await {
         Ok(opened) => opened,
         Err(failure) => return tell(Told::Unopened(failure)),
     };
@@ -172,9 +180,21 @@ impl Born {
 }
 
 impl Way {
+    /// A place of its own, once those that are just leaving have left: there are never more canaries than promised.
+    async fn place(&self) -> Option<Place> {
+        let end = Instant::now() + LEAVING;
+        while self.budget.held(Purpose::Canary) as usize >= MOST_CANARIES {
+            if Instant::now() > end {
+                return None;
+            }
+            sleep(LOOK).await;
+        }
+        self.budget.take(Purpose::Canary)
+    }
+
     /// Logs in, without keepalive, which would hide what the canary is there to find out.
-    async fn open(self, deadline: Instant) -> Result<(Connection, Place), Failure> {
-        let Way { target, facts, place, gate, late } = self;
+    async fn open(self, place: Place, deadline: Instant) -> Result<(Connection, Place), Failure> {
+        let Way { target, facts, gate, late, .. } = self;
         let login = async move {
             let (mut times, longest) = (PhaseTimes::default(), patience::longest());
             let addresses = Addresses::of_peer(facts.peer_addr);
