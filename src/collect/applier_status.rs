@@ -37,11 +37,8 @@ crate::metrics! {
 }
 
 fn ask(known: &Known) -> Ask {
-    if !known.facts.has_table("performance_schema.replication_applier_status_by_worker") {
-        return Ask::skip(Why::Version);
-    }
-    if !known.facts.is_on("performance_schema") {
-        return Ask::skip(Why::Off);
+    if let Some(why) = known.lacks("performance_schema.replication_applier_status_by_worker", &["performance_schema"]) {
+        return Ask::skip(why);
     }
     // MySQL 5.7 and MariaDB have a table of that name without these columns.
     let table = "performance_schema.replication_applier_status_by_worker";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::collector::{Ask, Collector, Known, Pace, Why};
+use super::collector::{Ask, Collector, Known, Pace};
 use super::facts::Needs;
 use super::table::{plain, write, write_others};
 use crate::metrics::BlockBuilder;
@@ -74,11 +74,8 @@ crate::metrics! {
 }
 
 fn ask(known: &Known) -> Ask {
-    if !known.facts.has_table("information_schema.client_statistics") {
-        return Ask::skip(Why::Version);
-    }
-    if !known.facts.is_on("userstat") && !known.facts.is_on("userstat_running") {
-        return Ask::skip(Why::Off);
+    if let Some(why) = known.lacks("information_schema.client_statistics", &["userstat", "userstat_running"]) {
+        return Ask::skip(why);
     }
     Ask::Sql("SELECT * FROM information_schema.CLIENT_STATISTICS".into())
 }

@@ -48,6 +48,16 @@ pub struct Known<'a> {
     pub tunables: &'a Tunables,
 }
 
+impl Known<'_> {
+    /// Why a table has nothing to say, if so: the server does not have it, or none of these switches is on.
+    pub(super) fn lacks(&self, table: &str, switches: &[&str]) -> Option<Why> {
+        if !self.facts.has_table(table) {
+            return Some(Why::Version);
+        }
+        (!switches.iter().any(|switch| self.facts.is_on(switch))).then_some(Why::Off)
+    }
+}
+
 /// What to ask, if anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::collector::{Ask, Collector, Known, Pace, Why};
+use super::collector::{Ask, Collector, Known, Pace};
 use super::facts::Needs;
 use super::table::{PICOSECONDS, plain, scaled, write};
 use crate::metrics::BlockBuilder;
@@ -67,11 +67,8 @@ crate::metrics! {
 }
 
 fn ask(known: &Known) -> Ask {
-    if !known.facts.has_table("performance_schema.events_statements_summary_by_digest") {
-        return Ask::skip(Why::Version);
-    }
-    if !known.facts.is_on("performance_schema") {
-        return Ask::skip(Why::Off);
+    if let Some(why) = known.lacks("performance_schema.events_statements_summary_by_digest", &["performance_schema"]) {
+        return Ask::skip(why);
     }
     let columns = COLUMNS.map(|column| format!("SUM({column}) AS S_{column}")).join(", ");
     Ask::Sql(format!("SELECT {columns} FROM performance_schema.events_statements_summary_by_digest").into())

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::collector::{Ask, Collector, Known, Pace, Why};
+use super::collector::{Ask, Collector, Known, Pace};
 use super::facts::Needs;
 use super::table::{PICOSECONDS, plain, scaled, write};
 use crate::metrics::BlockBuilder;
@@ -29,11 +29,10 @@ crate::metrics! {
 }
 
 fn ask(known: &Known) -> Ask {
-    if !known.facts.has_table("performance_schema.events_waits_summary_global_by_event_name") {
-        return Ask::skip(Why::Version);
-    }
-    if !known.facts.is_on("performance_schema") {
-        return Ask::skip(Why::Off);
+    if let Some(why) =
+        known.lacks("performance_schema.events_waits_summary_global_by_event_name", &["performance_schema"])
+    {
+        return Ask::skip(why);
     }
     Ask::Sql(
         "SELECT EVENT_NAME, COUNT_STAR, SUM_TIMER_WAIT FROM performance_schema.events_waits_summary_global_by_event_name"

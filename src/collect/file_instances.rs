@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::collector::{Ask, Collector, Known, Pace, Why};
+use super::collector::{Ask, Collector, Known, Pace};
 use super::facts::Needs;
 use super::table::{labelled, write};
 use super::tunables::literal;
@@ -27,11 +27,8 @@ crate::metrics! {
 }
 
 fn ask(known: &Known) -> Ask {
-    if !known.facts.has_table("performance_schema.file_summary_by_instance") {
-        return Ask::skip(Why::Version);
-    }
-    if !known.facts.is_on("performance_schema") {
-        return Ask::skip(Why::Off);
+    if let Some(why) = known.lacks("performance_schema.file_summary_by_instance", &["performance_schema"]) {
+        return Ask::skip(why);
     }
     let filter = literal(&known.tunables.file_filter);
     let prefix = literal(&known.tunables.file_remove_prefix);

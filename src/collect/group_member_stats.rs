@@ -1,6 +1,6 @@
 //! `performance_schema.replication_group_member_stats`.
 
-use super::collector::{Ask, Collector, Known, Pace, Why};
+use super::collector::{Ask, Collector, Known, Pace};
 use super::facts::Needs;
 use super::table::{plain, write};
 use crate::metrics::BlockBuilder;
@@ -28,11 +28,8 @@ crate::metrics! {
 }
 
 fn ask(known: &Known) -> Ask {
-    if !known.facts.has_table("performance_schema.replication_group_member_stats") {
-        return Ask::skip(Why::Version);
-    }
-    if !known.facts.is_on("performance_schema") {
-        return Ask::skip(Why::Off);
+    if let Some(why) = known.lacks("performance_schema.replication_group_member_stats", &["performance_schema"]) {
+        return Ask::skip(why);
     }
     Ask::Sql("SELECT * FROM performance_schema.replication_group_member_stats".into())
 }

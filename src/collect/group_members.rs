@@ -1,6 +1,6 @@
 //! `performance_schema.replication_group_members`.
 
-use super::collector::{Ask, Collector, Known, Pace, Why};
+use super::collector::{Ask, Collector, Known, Pace};
 use super::facts::Needs;
 use crate::metrics::{BlockBuilder, Kind};
 use crate::mysql::rows::Rows;
@@ -16,11 +16,8 @@ pub(super) const COLLECTOR: Collector = Collector {
 };
 
 fn ask(known: &Known) -> Ask {
-    if !known.facts.has_table("performance_schema.replication_group_members") {
-        return Ask::skip(Why::Version);
-    }
-    if !known.facts.is_on("performance_schema") {
-        return Ask::skip(Why::Off);
+    if let Some(why) = known.lacks("performance_schema.replication_group_members", &["performance_schema"]) {
+        return Ask::skip(why);
     }
     Ask::Sql("SELECT * FROM performance_schema.replication_group_members".into())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::collector::{Ask, Collector, Known, Pace, Why};
+use super::collector::{Ask, Collector, Known, Pace};
 use super::facts::Needs;
 use super::table::{plain, write};
 use super::tunables::literal;
@@ -32,11 +32,8 @@ crate::metrics! {
 }
 
 fn ask(known: &Known) -> Ask {
-    if !known.facts.has_table("performance_schema.memory_summary_global_by_event_name") {
-        return Ask::skip(Why::Version);
-    }
-    if !known.facts.is_on("performance_schema") {
-        return Ask::skip(Why::Off);
+    if let Some(why) = known.lacks("performance_schema.memory_summary_global_by_event_name", &["performance_schema"]) {
+        return Ask::skip(why);
     }
     let prefix = literal(&known.tunables.memory_remove_prefix);
     Ask::Sql(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::collector::{Ask, Collector, Known, Pace, Why};
+use super::collector::{Ask, Collector, Known, Pace};
 use super::facts::Needs;
 use super::table::{PICOSECONDS, labelled, write};
 use crate::metrics::BlockBuilder;
@@ -29,11 +29,8 @@ crate::metrics! {
 }
 
 fn ask(known: &Known) -> Ask {
-    if !known.facts.has_table("performance_schema.table_io_waits_summary_by_table") {
-        return Ask::skip(Why::Version);
-    }
-    if !known.facts.is_on("performance_schema") {
-        return Ask::skip(Why::Off);
+    if let Some(why) = known.lacks("performance_schema.table_io_waits_summary_by_table", &["performance_schema"]) {
+        return Ask::skip(why);
     }
     Ask::Sql(
         "SELECT OBJECT_SCHEMA, OBJECT_NAME, COUNT_FETCH, COUNT_INSERT, COUNT_UPDATE, COUNT_DELETE, SUM_TIMER_FETCH, \

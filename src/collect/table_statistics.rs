@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::collector::{Ask, Collector, Known, Pace, Why};
+use super::collector::{Ask, Collector, Known, Pace};
 use super::facts::Needs;
 use super::table::{plain, write};
 use crate::metrics::BlockBuilder;
@@ -28,11 +28,8 @@ crate::metrics! {
 }
 
 fn ask(known: &Known) -> Ask {
-    if !known.facts.has_table("information_schema.table_statistics") {
-        return Ask::skip(Why::Version);
-    }
-    if !known.facts.is_on("userstat") && !known.facts.is_on("userstat_running") {
-        return Ask::skip(Why::Off);
+    if let Some(why) = known.lacks("information_schema.table_statistics", &["userstat", "userstat_running"]) {
+        return Ask::skip(why);
     }
     Ask::Sql(
         "SELECT TABLE_SCHEMA, TABLE_NAME, ROWS_READ, ROWS_CHANGED, ROWS_CHANGED_X_INDEXES FROM \

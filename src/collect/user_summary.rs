@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::collector::{Ask, Collector, Known, Pace, Why};
+use super::collector::{Ask, Collector, Known, Pace};
 use super::facts::Needs;
 use super::table::{PICOSECONDS, plain, scaled, write};
 use crate::metrics::BlockBuilder;
@@ -42,11 +42,8 @@ crate::metrics! {
 }
 
 fn ask(known: &Known) -> Ask {
-    if !known.facts.has_table("sys.x$user_summary") {
-        return Ask::skip(Why::Version);
-    }
-    if !known.facts.is_on("performance_schema") {
-        return Ask::skip(Why::Off);
+    if let Some(why) = known.lacks("sys.x$user_summary", &["performance_schema"]) {
+        return Ask::skip(why);
     }
     Ask::Sql(
         "SELECT user, statements, statement_latency, table_scans, file_ios, file_io_latency, current_connections, \

@@ -122,6 +122,8 @@ pub(super) struct Desk {
     in_question: Vec<Case>,
     deaths: BTreeMap<CanaryId, Death>,
     orphans: Vec<Session>,
+    /// So many of them, the first, are being asked about.
+    orphans_in_question: usize,
     ask_at: Option<Instant>,
     asked_last: Option<Instant>,
 }
@@ -252,7 +254,8 @@ impl Desk {
         let of_ledger = self.ledger.iter().map(|held| &held.note);
         let notes = self.in_question.iter().map(|case| &case.note).chain(of_deaths).chain(of_ledger);
         let session = |note: &Note| Session { thread_id: note.connection_id, standing: note.standing.clone() };
-        Question { threads: notes.map(session).collect(), orphans: std::mem::take(&mut self.orphans) }
+        self.orphans_in_question = self.orphans.len();
+        Question { threads: notes.map(session).collect(), orphans: self.orphans.clone() }
     }
 
     /// Nobody can be asked now: no fresh connection gets in.
@@ -274,6 +277,10 @@ impl Desk {
         }
         // One that was cut off in the middle has not said all: it is asked again.
         let is_whole = answer.failure.is_none();
+        if is_whole {
+            self.orphans.drain(..self.orphans_in_question);
+        }
+        self.orphans_in_question = 0;
         let more = self.judge_all(Some(answer).filter(|_| is_whole), scene, now);
         judged.booked.extend(more.booked);
         judged.explained.extend(more.explained);
@@ -428,5 +435,39 @@ pub(super) fn listed(thread: Thread) -> Option<bool> {
         Thread::Listed | Thread::ListedOnce => Some(true),
         Thread::Gone => Some(false),
         Thread::NotAsked => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::loss::Fresh;
+    use super::*;
+    use crate::mysql::failure::{Phase, Reason};
+
+    fn scene() -> Scene {
+        let (path, ladder) = (Path::Direct, Ladder::default());
+        Scene { path, ladder, give_up: COLLECT, deadline: COLLECT, lateness: Duration::ZERO }
+    }
+
+    #[test]
+    fn a_thread_that_is_left_behind_is_owed_until_an_answer_is_whole() {
+        let now = Instant::now();
+        let mut desk = Desk::default();
+        let orphan = |thread_id| Session { thread_id, standing: Arc::new(Standing::silent()) };
+        desk.left_behind(orphan(7), now);
+        assert_eq!(desk.question().orphans.len(), 1);
+        let cut_off = Failure::new(Phase::Query, Reason::Closed, "in the middle");
+        desk.answered(
+            &Answer { fresh: Fresh::from(&cut_off), failure: Some(cut_off), ..Answer::good(now) },
+            &scene(),
+            now,
+        );
+        assert!(desk.due().is_some());
+        assert_eq!(desk.question().orphans.len(), 1, "asked again");
+        // Another one is left behind meanwhile.
+        desk.left_behind(orphan(8), now);
+        desk.answered(&Answer::good(now), &scene(), now);
+        let left: Vec<u32> = desk.question().orphans.iter().map(|orphan| orphan.thread_id).collect();
+        assert_eq!(left, [8]);
     }
 }

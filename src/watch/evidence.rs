@@ -68,7 +68,7 @@ impl Answer {
         Answer { fresh, failure: Some(failure), ..Answer::good(at) }
     }
 
-    fn good(at: Instant) -> Answer {
+    pub(super) fn good(at: Instant) -> Answer {
         Answer {
             at,
             fresh: Fresh::Good,
