@@ -244,7 +244,7 @@ impl Ladder {
 
     /// Who cuts first; none before the server's own limit is known.
     pub fn owner(&self) -> Option<Owner> {
-        Some(self.bounds().owner(self.wait_timeout?))
+        Some(self.bounds().owner(Some(self.wait_timeout?)))
     }
 
     /// How long a pool may keep a connection; see `Bounds::safe_lifetime`.

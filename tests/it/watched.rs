@@ -107,9 +107,11 @@ async fn freeze_and_thaw(kind: Kind) {
     assert!(p99 < Duration::from_millis(5), "{}: p99 {p99:?}", server.version);
 }
 
-/// The p99 of 200 scrapes. Other tests run on this machine and can spoil a batch of them, while a scrape that waits
-/// for a database would spoil every one: the best of some batches counts.
+/// The p99 of 200 scrapes. What else runs on this machine can spoil a batch of them, while a scrape that waits
+/// for a database would spoil every one: the best of some batches counts. One daemon at a time.
 async fn best_p99(daemon: &Daemon, version: &str) -> Duration {
+    static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let _alone = ALONE.lock().await;
     let mut best = Duration::MAX;
     for _ in 0..20 {
         let mut times = Vec::new();

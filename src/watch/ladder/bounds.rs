@@ -35,11 +35,11 @@ impl Owner {
 }
 
 impl Bounds {
-    /// Who cuts first, given the server's `@@global.wait_timeout`.
-    pub fn owner(&self, wait_timeout: Duration) -> Owner {
+    /// Who cuts first, given the server's `@@global.wait_timeout`. While that is not known, who was seen to cut.
+    pub fn owner(&self, wait_timeout: Option<Duration>) -> Owner {
         match self.lost {
-            Some(lost) if lost < wait_timeout => Owner::Middlebox,
-            _ if self.survived >= wait_timeout => Owner::Server,
+            Some(lost) if wait_timeout.is_none_or(|wait_timeout| lost < wait_timeout) => Owner::Middlebox,
+            _ if wait_timeout.is_some_and(|wait_timeout| self.survived >= wait_timeout) => Owner::Server,
             _ => Owner::NoneSeen,
         }
     }
@@ -92,14 +92,17 @@ mod tests {
 
     #[test]
     fn the_owner_is_who_cuts_first() {
-        let owner = |survived, lost: Option<f64>, wait_timeout| {
+        let owner = |survived, lost: Option<f64>, wait_timeout: Option<u64>| {
             let bounds = Bounds { survived: seconds(survived), lost: lost.map(seconds) };
-            bounds.owner(Duration::from_secs(wait_timeout))
+            bounds.owner(wait_timeout.map(Duration::from_secs))
         };
-        assert_eq!(owner(340.0, Some(350.0), 28800), Owner::Middlebox);
-        assert_eq!(owner(340.0, Some(350.0), 300), Owner::Server);
-        assert_eq!(owner(11.0, None, 11), Owner::Server);
-        assert_eq!(owner(3600.0, None, 28800), Owner::NoneSeen);
-        assert_eq!(owner(0.0, None, 28800), Owner::NoneSeen);
+        assert_eq!(owner(340.0, Some(350.0), Some(28800)), Owner::Middlebox);
+        assert_eq!(owner(340.0, Some(350.0), Some(300)), Owner::Server);
+        assert_eq!(owner(11.0, None, Some(11)), Owner::Server);
+        assert_eq!(owner(3600.0, None, Some(28800)), Owner::NoneSeen);
+        assert_eq!(owner(0.0, None, Some(28800)), Owner::NoneSeen);
+        // What is remembered from before a restart of the daemon is shown before the server has said anything.
+        assert_eq!(owner(340.0, Some(350.0), None), Owner::Middlebox);
+        assert_eq!(owner(3600.0, None, None), Owner::NoneSeen);
     }
 }

@@ -73,11 +73,11 @@ impl IdleInstruments {
         }
     }
 
-    /// Shows the bounds and what follows from them and the server's `wait_timeout`, once that is known.
+    /// Shows the bounds and what follows from them and, once that is known, from the server's `wait_timeout`.
     pub fn known(&self, bounds: Bounds, wait_timeout: Option<Duration>) {
         self.survived_max.set(bounds.survived.as_secs_f64());
         set_or_absent(&self.lost_min, bounds.lost);
-        let owner = wait_timeout.map_or(Owner::NoneSeen, |wait_timeout| bounds.owner(wait_timeout));
+        let owner = bounds.owner(wait_timeout);
         for each in Owner::ALL {
             self.owner.with_label_values(&[each.label()]).set(f64::from(each == owner));
         }
