@@ -53,6 +53,9 @@ struct Flags {
     /// File with TLS, basic authentication, headers and rate limit, in the form of Prometheus' exporters
     #[arg(long = "web.config.file", value_name = "FILE", global = true)]
     web_config_file: Option<String>,
+    /// Servers that /probe may be asked about besides the targets, as `*.db.example:3306`; may be repeated
+    #[arg(long = "probe.allow", value_name = "PATTERN", global = true)]
+    probe_allow: Vec<String>,
     /// Least severity that is logged: error, warn, info, debug
     #[arg(long = "log.level", value_name = "LEVEL", global = true)]
     log_level: Option<String>,
@@ -154,6 +157,7 @@ impl Flags {
         flag("--web.listen-address", "web.listen_addresses", &self.web_listen_address);
         flag("--web.telemetry-path", "web.telemetry_path", &one(&self.web_telemetry_path));
         flag("--web.config.file", "web.config_file", &one(&self.web_config_file));
+        flag("--probe.allow", "probe.allow", &self.probe_allow);
         flag("--log.level", "log.level", &one(&self.log_level));
         flag("--log.format", "log.format", &one(&self.log_format));
         Sources {

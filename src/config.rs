@@ -56,8 +56,8 @@ pub use load::{Loaded, SEARCHED, Sources, load};
 pub use mistakes::{Mistake, Mistakes};
 pub use origin::{Origin, Origins, Place};
 pub use shape::{
-    AuthModule, Backoff, Config, DropIn, Events, Exercise, Ladder, Log, LogFormat, LogLevel, Pool, ResetOnReturn,
-    Target, Tls, TlsMode, TlsVersion, Web,
+    AuthModule, Backoff, Config, DropIn, Events, Exercise, Ladder, Log, LogFormat, LogLevel, Pool, Probe,
+    ResetOnReturn, Target, Tls, TlsMode, TlsVersion, Web,
 };
 pub use show::show;
 

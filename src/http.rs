@@ -1,6 +1,6 @@
 //! The HTTP side: who may connect for how long, what answers on which path.
 //!
-//! Nothing here waits for a database: every answer is made from the board. What can make an answer late is the
+//! Nothing here waits for a database, `/probe` aside: every answer is made from the board. What can make an answer late is the
 //! client, so `connection` gives each step of it an end, and `accept` keeps a place free for the next one. Whom to answer,
 //! and whether by TLS, an operator says in a file that `guard` keeps in force.
 //!
@@ -24,6 +24,8 @@ mod guard;
 mod state;
 mod query;
 mod scrape;
+mod visit;
+mod discovery;
 mod events;
 mod page;
 mod routes;

@@ -8,6 +8,7 @@
 pub mod server;
 pub mod rows;
 pub mod endpoint;
+pub mod pattern;
 pub mod budget;
 pub mod failure;
 pub mod signal;

@@ -35,6 +35,7 @@ mod walks;
 mod shelf;
 mod told;
 mod seat;
+pub mod visits;
 mod task;
 
 use std::collections::HashMap;
@@ -59,7 +60,8 @@ use self::seat::Seat;
 use self::shelf::Shelf;
 use self::snapshot::Snapshot;
 use self::stall::Stalls;
-use self::target::Target;
+use self::target::{Rules, Target};
+use self::visits::Visits;
 use crate::metrics::Family;
 use crate::mysql::budget::{Budget, Purpose};
 
@@ -86,6 +88,7 @@ pub struct Watch {
     events: Events,
     stalls: Stalls,
     keeper: Option<Keeper>,
+    visits: Visits,
 }
 
 /// What all targets share, as configured.
@@ -99,7 +102,7 @@ pub struct Common {
 
 impl Watch {
     /// Gives every target its place. Nothing runs yet.
-    pub fn new(targets: Vec<Arc<Target>>, common: &Common, shutdown: &watch::Receiver<bool>) -> Watch {
+    pub fn new(targets: Vec<Arc<Target>>, rules: Rules, common: &Common, shutdown: &watch::Receiver<bool>) -> Watch {
         let of = targets.len();
         let (events, stalls) = (Events::keeping(common.events), Stalls::new());
         let is_configured = |name: &str| targets.iter().any(|target| target.name == name);
@@ -139,12 +142,18 @@ impl Watch {
         };
         let seats: Vec<Seat> = targets.into_iter().enumerate().map(seat).collect();
         let board = Arc::new(Board::new(seats.iter().map(|seat| seat.slot.clone()).collect()));
-        Watch { board, seats, events, stalls, keeper }
+        let visits = Visits::new(rules, &seats, shutdown.clone());
+        Watch { board, seats, events, stalls, keeper, visits }
     }
 
     /// What happens to the targets.
     pub fn events(&self) -> &Events {
         &self.events
+    }
+
+    /// Collections at scrape time.
+    pub fn visits(&self) -> &Visits {
+        &self.visits
     }
 
     pub fn board(&self) -> &Arc<Board> {
@@ -153,7 +162,7 @@ impl Watch {
 
     /// Watches until shutdown; returns when the last task has left its connections.
     pub async fn run(self) {
-        let Watch { seats, stalls, keeper, .. } = self;
+        let Watch { seats, stalls, keeper, visits, .. } = self;
         let beside = {
             let keeper = keeper.clone();
             async move {
@@ -170,6 +179,7 @@ impl Watch {
             () = watch(seats) => {}
             _ = beside => {}
         }
+        visits.close().await;
         if let Some(keeper) = keeper {
             keeper.store().await;
         }

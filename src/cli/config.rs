@@ -7,7 +7,7 @@ use crate::config::{self, Loaded, Mistakes, Sources};
 /// Says whether the configuration is good, or everything that is wrong with it: files of certificates and of the web are read too.
 pub(super) fn check(loaded: &Result<Loaded, Mistakes>) -> Exit {
     match loaded.as_ref().map(|loaded| (loaded, ready(loaded))) {
-        Ok((loaded, Ok((targets, _)))) => report(&good(loaded, targets.len()), Exit::Good),
+        Ok((loaded, Ok(ready))) => report(&good(loaded, ready.targets.len()), Exit::Good),
         Ok((_, Err(mistakes))) => complain(&mistakes),
         Err(mistakes) => complain(mistakes),
     }

@@ -4,16 +4,23 @@ use std::sync::Arc;
 
 use crate::config::{Loaded, Mistakes};
 use crate::http::Guard;
-use crate::watch::target::{self, Target};
+use crate::watch::target::{self, Rules, Target};
 
 /// What is watched, and who may ask about it.
-pub(super) fn ready(loaded: &Loaded) -> Result<(Vec<Arc<Target>>, Guard), Mistakes> {
-    match (target::lower(loaded), Guard::load(loaded.config.web.config_file.as_deref())) {
-        (Ok(targets), Ok(guard)) => Ok((targets, guard)),
-        (Err(mut mistakes), Err(more)) => {
-            mistakes.append(more);
-            Err(mistakes)
-        }
-        (Err(mistakes), Ok(_)) | (Ok(_), Err(mistakes)) => Err(mistakes),
+pub(super) fn ready(loaded: &Loaded) -> Result<Ready, Mistakes> {
+    let mut all = Mistakes::default();
+    let targets = target::lower(loaded).map_err(|mistakes| all.append(mistakes));
+    let rules = target::rules(loaded).map_err(|mistakes| all.append(mistakes));
+    let guard = Guard::load(loaded.config.web.config_file.as_deref()).map_err(|mistakes| all.append(mistakes));
+    match (targets, rules, guard) {
+        (Ok(targets), Ok(rules), Ok(guard)) => Ok(Ready { targets, rules, guard }),
+        _ => Err(all),
     }
+}
+
+/// What is watched, who may ask about what, and who may ask at all.
+pub(super) struct Ready {
+    pub(super) targets: Vec<Arc<Target>>,
+    pub(super) rules: Rules,
+    pub(super) guard: Guard,
 }

@@ -7,7 +7,7 @@ use tokio::task::JoinError;
 use tracing::{error, info, warn};
 
 use super::exit::{Exit, complain};
-use super::ready::ready;
+use super::ready::{Ready, ready};
 use super::shutdown::Signals;
 use super::telemetry;
 use crate::collect::COLLECTORS;
@@ -17,7 +17,7 @@ use crate::watch::{Common, Watch, target};
 
 /// Runs until it is told to stop.
 pub(super) fn serve(loaded: Loaded) -> Exit {
-    let (targets, guard) = match ready(&loaded) {
+    let ready = match ready(&loaded) {
         Ok(ready) => ready,
         Err(mistakes) => return complain(&mistakes),
     };
@@ -28,19 +28,20 @@ pub(super) fn serve(loaded: Loaded) -> Exit {
         warn!("{warning}");
     }
     raise_descriptor_limit();
-    warn_of_few_descriptors(&targets);
+    warn_of_few_descriptors(&ready.targets);
     // One thread: with a thousand targets it needs less memory than several, and no more time.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("error: cannot start the runtime\n  cause: {error}")),
     };
-    let exit = runtime.block_on(run(loaded, targets, guard));
+    let exit = runtime.block_on(run(loaded, ready));
     // A name that is still being resolved, in a thread that cannot be stopped, must not hold the process.
     runtime.shutdown_background();
     exit
 }
 
-async fn run(loaded: Loaded, targets: Vec<Arc<target::Target>>, guard: http::Guard) -> Exit {
+async fn run(loaded: Loaded, ready: Ready) -> Exit {
+    let Ready { targets, rules, guard } = ready;
     let listeners = match http::bind(&loaded.config.web.listen_addresses) {
         Ok(listeners) => listeners,
         Err(error) => return complain(&told(&error)),
@@ -64,10 +65,10 @@ async fn run(loaded: Loaded, targets: Vec<Arc<target::Target>>, guard: http::Gua
     let collectors = COLLECTORS.iter().map(|collector| (collector.name, on(collector.name))).collect();
     let common =
         Common { state_directory: loaded.config.state_directory.clone(), events: loaded.config.events.keep as usize };
-    let watch = Watch::new(targets, &common, &stopped);
+    let watch = Watch::new(targets, rules, &common, &stopped);
     let state =
         http::State::new(watch.board().clone(), watch.events().clone(), collectors, &loaded.config.web.telemetry_path);
-    let state = Arc::new(state.guarded(guard));
+    let state = Arc::new(state.guarded(guard).visiting(watch.visits().clone()));
     let mut stop_serving = stopped.clone();
     let until_stopped = async move {
         // A sender that is gone means the same.

@@ -18,10 +18,18 @@ const SAID: [(&str, &str); 3] =
     [("web.listen_addresses", ":10306"), ("targets.*.address", "127.0.0.1:3306"), ("targets.*.user", "goneaway")];
 
 /// What a group is for. `*` is written as the name beside it.
-const GROUPS: [(&str, &str, &str); 12] = [
+const GROUPS: [(&str, &str, &str); 16] = [
     ("web", "web", "The HTTP side."),
     ("log", "log", "Messages, on standard error."),
     ("events", "events", "What happened lately, for `/events`."),
+    ("probe", "probe", "Collections at scrape time, by `/probe?target=`, of more servers than the targets below."),
+    (
+        "auth_modules",
+        "auth_modules",
+        "Accounts for `/probe`, by name. An account is shown only to the servers that it or `probe.allow` allows.",
+    ),
+    ("auth_modules.*", "client", ""),
+    ("auth_modules.*.tls", "tls", ""),
     ("collectors", "collectors", "What is asked of each server."),
     ("targets", "targets", "The servers to watch, each below a name of your choice, which becomes the label `target`."),
     ("targets.*", "local", ""),
@@ -89,7 +97,7 @@ fn line(setting: &Setting, key: &str, indent: usize, out: &mut String) {
     let said = SAID.iter().find(|(path, _)| *path == setting.path);
     let value = said.map_or(setting.sample(), |(_, value)| value);
     let value = match setting.kind {
-        Kind::Listen => format!("[\"{value}\"]"),
+        Kind::Listen | Kind::Patterns => format!("[\"{value}\"]"),
         Kind::Spans { .. } => format!("[{value}]"),
         Kind::Choice(_) if value.starts_with(|c: char| c.is_ascii_digit()) => format!("\"{value}\""),
         _ => value.to_owned(),

@@ -46,7 +46,9 @@ impl Walk<'_, '_> {
             (Content::List(items), Some(setting)) if setting.kind.is_list() => {
                 self.items(setting, items, &at, key);
             }
-            (Content::Text { text, .. }, Some(setting)) if matches!(setting.kind, Kind::Spans { .. }) => {
+            (Content::Text { text, .. }, Some(setting))
+                if matches!(setting.kind, Kind::Spans { .. } | Kind::Patterns) =>
+            {
                 said(self.filling, &self.path, &at, text);
             }
             (Content::Text { text, plain }, Some(setting)) if setting.kind != Kind::Listen => {
@@ -178,6 +180,7 @@ fn not_a_group(content: &Content, path: &[String]) -> String {
         ["targets", _, "pools"] | ["defaults", "pools"] => {
             format!("{is}; write each pool's name, `default:`, and its settings below it")
         }
+        ["auth_modules"] => format!("{is}; write each module's name, `client:`, and its settings below it"),
         ["collectors"] => format!("{is}; write each collector's name with `true` or `false`"),
         group => {
             let first = below(group).first().copied().unwrap_or_default();

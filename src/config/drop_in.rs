@@ -17,7 +17,7 @@ use super::mistakes::Mistakes;
 use super::my_cnf::{self, MyCnf};
 use super::origin::{File, Place, file};
 use super::rules::{cannot_read, read_at_most};
-use super::shape::DropIn;
+use super::shape::{AuthModule, DropIn};
 
 /// What is said in mysqld_exporter's words.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +36,7 @@ pub(crate) struct Read {
     pub defaults: Layer,
     pub said: Layer,
     pub drop_in: DropIn,
+    pub auth_modules: BTreeMap<String, AuthModule>,
     pub file: Option<File>,
 }
 
@@ -120,8 +121,8 @@ pub(crate) fn read(
         warnings.push(format!("mysqld_exporter collects by default what this build has no collector for yet: {names}"));
     }
     unsupported(flags, warnings);
-    let drop_in = DropIn { target: TARGET.to_owned(), auth_modules, tunables: tunables(flags) };
-    Read { defaults, said, drop_in, file }
+    let drop_in = DropIn { target: TARGET.to_owned(), tunables: tunables(flags) };
+    Read { defaults, said, drop_in, auth_modules, file }
 }
 
 /// mysqld_exporter's own defaults, and what fits into its account.

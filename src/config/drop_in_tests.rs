@@ -183,7 +183,7 @@ fn tls_is_what_mysqld_exporter_does_without_its_defects() {
         let tls = &loaded.config.targets["mysqld"].tls;
         assert_eq!(tls.mode, mode, "{keys} {flags:?}");
         assert_eq!([&tls.ca, &tls.cert, &tls.key].map(Option::is_some), files, "{keys} {flags:?}");
-        let module = &loaded.config.drop_in.expect("drop-in").auth_modules["client"];
+        let module = &loaded.config.auth_modules["client"];
         assert_eq!(&module.tls, tls, "{keys} {flags:?}");
     };
     let skip = &["tls.insecure-skip-verify"];
@@ -247,7 +247,7 @@ fn any_password_survives_from_everywhere() {
             file.write("my.cnf", &format!("[client]\npassword={form}\n"));
             let loaded = file.good();
             assert_eq!(loaded.config.targets["mysqld"].password.expose(), password, "{form}");
-            let module = &loaded.config.drop_in.as_ref().expect("drop-in").auth_modules["client"];
+            let module = &loaded.config.auth_modules["client"];
             assert_eq!(module.password.expose(), password, "{form}");
             assert!(!show(&loaded).contains(&password) || password.len() < 5, "{password}");
         }
@@ -286,7 +286,7 @@ fn every_section_with_a_user_is_an_auth_module() {
     let mut sources = case.sources.clone();
     sources.mysqld_exporter.flags[0].values = vec![case.folder.join("my.cnf").display().to_string()];
     let loaded = load(&sources).expect("good");
-    let modules = loaded.config.drop_in.expect("drop-in").auth_modules;
+    let modules = loaded.config.auth_modules;
     let told: Vec<(&str, &str, &str)> =
         modules.iter().map(|(name, module)| (name.as_str(), module.user.as_str(), module.password.expose())).collect();
     assert_eq!(told, [("client", "u", "p"), ("client.eu", "eu", "p"), ("other", "o", "")]);

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 
 use super::layer::{Filling, Keys, folded, is_pool};
 use super::origin::Place;
-use super::settings::{OF_A_TARGET, SETTINGS, below, find, meant};
+use super::settings::{OF_A_MODULE, OF_A_TARGET, SETTINGS, below, find, meant};
 
 pub(crate) const PREFIX: &str = "GONEAWAY_";
 
@@ -97,6 +97,9 @@ fn locate(rest: &str, names: &BTreeMap<String, &String>) -> Result<Keys, String>
     if let Some(tail) = rest.strip_prefix("targets__") {
         return of_a_target(tail, names);
     }
+    if let Some(tail) = rest.strip_prefix("auth_modules__") {
+        return of_a_module(tail);
+    }
     if let Some(collector) = rest.strip_prefix("collectors__").filter(|name| !name.is_empty()) {
         return Ok(vec!["collectors".to_owned(), collector.to_owned()]);
     }
@@ -137,6 +140,26 @@ fn of_a_target(tail: &str, names: &BTreeMap<String, &String>) -> Result<Keys, St
     let mut path = vec!["targets".to_owned(), name.to_owned()];
     path.extend(keys.split("__").map(str::to_owned));
     Err(stray("", &path))
+}
+
+/// An auth module's name is in lower case here.
+fn of_a_module(tail: &str) -> Result<Keys, String> {
+    let setting = OF_A_MODULE.iter().find_map(|setting| {
+        let name = tail.strip_suffix(&setting.replace('.', "__"))?.strip_suffix("__")?;
+        (!name.is_empty()).then_some((name, *setting))
+    });
+    if let Some((name, setting)) = setting {
+        let keys = ["auth_modules", name].into_iter().chain(setting.split('.'));
+        return Ok(keys.map(str::to_owned).collect());
+    }
+    let path = format!("auth_modules__{tail}");
+    let path: Keys = path.split("__").map(str::to_owned).collect();
+    match path.len() {
+        0..=2 => Err(format!(
+            "names no setting of an auth module; write one such as `{PREFIX}AUTH_MODULES__CLIENT__PASSWORD`"
+        )),
+        _ => Err(stray("", &path)),
+    }
 }
 
 /// What a variable that names nothing is answered.

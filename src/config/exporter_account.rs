@@ -14,7 +14,7 @@ use super::origin::{File, Origin, Place};
 use super::secret::Secret;
 use super::section::{Account, Said, TlsSaid, is_true, mode_of, not_a_mode, tls_version};
 use super::shape::AuthModule;
-use super::value::Value;
+use super::value::{Value, spelled};
 
 /// The name of the one target, for logs, `/health/detailed` and the environment.
 pub(crate) const TARGET: &str = "mysqld";
@@ -159,9 +159,23 @@ impl<'a> Lowering<'a, '_> {
                 }
             };
             let password = self.module_password(name);
-            modules.insert(name.to_owned(), AuthModule { user: user.text, password, cleartext, tls });
+            let allow = self.bound_to(name);
+            modules.insert(name.to_owned(), AuthModule { user: user.text, password, allow, cleartext, tls });
         }
         modules
+    }
+
+    /// The server that a section names itself: its account is for that one. What it has from `[client]` is the target.
+    fn bound_to(&self, section: &str) -> Option<Vec<String>> {
+        let own = self.my_cnf.section(section).filter(|_| section != "client")?;
+        if let Some(socket) = own.text("socket") {
+            return Some(vec![format!("unix:{socket}")]);
+        }
+        let (host, port) = (own.text("host")?.trim_matches(['[', ']']), own.text("port").unwrap_or("3306"));
+        Some(vec![match host.contains(':') {
+            true => format!("[{host}]:{port}"),
+            false => format!("{host}:{port}"),
+        }])
     }
 
     fn module_password(&self, section: &str) -> Secret {
@@ -221,7 +235,7 @@ impl<'a> Lowering<'a, '_> {
         if !ignored.is_empty() {
             self.warnings.push(format!("{DATA_SOURCE_NAME}: ignored parameters: {}", ignored.join(", ")));
         }
-        let module = AuthModule { user: parsed.user, password, cleartext, tls: tls.finished() };
+        let module = AuthModule { user: parsed.user, password, allow: None, cleartext, tls: tls.finished() };
         BTreeMap::from([("client".to_owned(), module)])
     }
 
@@ -236,6 +250,14 @@ impl<'a> Lowering<'a, '_> {
         }
         if let Some(given) = given(self.flags, "exporter.query_timeout").filter(|given| given.last() != "0") {
             self.flag("pools.default.read_timeout", given, &format!("{}s", given.last()));
+        }
+        if let Some(given) = given(self.flags, "timeout-offset").filter(|given| given.mistake().is_none()) {
+            let said = Said::by(given);
+            let path = ["probe", "timeout_offset"].map(str::to_owned);
+            let seconds =
+                given.last().parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            let text = seconds.map_or_else(|| given.last().to_owned(), spelled);
+            self.filling.translated(&path, &said.place, &said.word, &text);
         }
         if let Some(given) = given(self.flags, "exporter.conn-max-lifetime") {
             let is_never = humantime::parse_duration(given.last()).is_ok_and(|age| age == Duration::ZERO);

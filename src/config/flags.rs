@@ -28,7 +28,7 @@ pub(crate) fn read(flags: &[Flag], filling: &mut Filling<'_>) {
         let place = Place::Flag(flag.name.clone());
         let path = keys(&flag.path);
         match find(&path) {
-            Some(setting) if setting.path == "web.listen_addresses" => {
+            Some(setting) if setting.kind.is_list() => {
                 said(filling, &path, &place, &flag.values.join(","));
             }
             Some(_) => said(filling, &path, &place, &flag.values[flag.values.len() - 1]),

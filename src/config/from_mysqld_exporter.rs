@@ -3,6 +3,7 @@
 //! No secret is repeated: one that has a name (a variable) is referred to by it, for the others the file tells where to
 //! write it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::Path;
@@ -14,7 +15,8 @@ use super::layer::{Filling, Keys, Layer};
 use super::load::{Sources, load};
 use super::mistakes::Mistakes;
 use super::settings::{SETTINGS, find};
-use super::show::{quoted, scalar};
+use super::shape::AuthModule;
+use super::show::{mode, quoted, scalar, version};
 use super::value::{Value, spelled};
 
 /// Writes the file, or says everything that is wrong. Our own variables are no part of it.
@@ -38,16 +40,47 @@ pub fn from_mysqld_exporter(sources: &Sources) -> Result<String, Mistakes> {
     for warning in &loaded.warnings {
         line(&mut out, 0, &format!("# {warning}"));
     }
-    for module in read.drop_in.auth_modules.keys().filter(|name| *name != "client") {
-        line(
-            &mut out,
-            0,
-            &format!("# The section `[{module}]` of my.cnf, an auth module of /probe, has no place here yet."),
-        );
-    }
     out.push('\n');
     write(&mut out, &all);
+    // `[client]` alone is the target's own account, and nobody may ask for another server.
+    if read.auth_modules.len() > 1 || !loaded.config.probe.allow.is_empty() {
+        modules(&mut out, &read.auth_modules);
+    }
     Ok(out)
+}
+
+/// The sections of my.cnf.
+fn modules(out: &mut String, modules: &BTreeMap<String, AuthModule>) {
+    line(out, 0, "auth_modules:");
+    for (name, module) in modules {
+        line(out, 1, &format!("{}:", scalar(name)));
+        line(out, 2, &format!("user: {}", scalar(&module.user)));
+        if !module.password.is_empty() {
+            line(out, 2, "# Write the password into this file; it is not repeated here.");
+            line(out, 2, &format!("password_file: {}", scalar(&format!("/etc/goneaway/{}.password", file_name(name)))));
+        }
+        if let Some(allow) = &module.allow {
+            line(out, 2, &format!("allow: {}", yaml(&Value::List(allow.clone()))));
+        }
+        if module.cleartext {
+            line(out, 2, "cleartext: true");
+        }
+        line(out, 2, "tls:");
+        line(out, 3, &format!("mode: {}", mode(module.tls.mode)));
+        let files = [("ca", &module.tls.ca), ("cert", &module.tls.cert), ("key", &module.tls.key)];
+        for (key, file) in files.into_iter().filter_map(|(key, file)| Some((key, file.as_ref()?))) {
+            line(out, 3, &format!("{key}: {}", yaml(&Value::Path(file.clone()))));
+        }
+        if let Some(name) = &module.tls.server_name {
+            line(out, 3, &format!("server_name: {}", scalar(name)));
+        }
+        line(out, 3, &format!("min_version: {}", version(module.tls.min_version)));
+    }
+}
+
+/// A section may be called anything.
+fn file_name(section: &str) -> String {
+    section.chars().map(|c| if c.is_ascii_alphanumeric() || "_.-".contains(c) { c } else { '_' }).collect()
 }
 
 const HEAD: &str = "\

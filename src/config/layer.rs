@@ -27,6 +27,8 @@ pub(crate) struct Layer {
     pub leaves: BTreeMap<Keys, Leaf>,
     /// Each target that the layer names, and where it does first.
     pub targets: BTreeMap<String, Place>,
+    /// Each auth module that it names, and where it does first.
+    pub modules: BTreeMap<String, Place>,
     /// Each pool that it names, by the path of its name.
     pub pools: BTreeMap<Keys, Place>,
 }
@@ -38,12 +40,14 @@ pub struct Judges {
     pub address: fn(&str) -> Result<(), String>,
     /// Of the name of a collector.
     pub collector: fn(&str) -> Result<(), String>,
+    /// Of a pattern of servers.
+    pub pattern: fn(&str) -> Result<(), String>,
 }
 
 /// Judges that are content with everything.
 impl Default for Judges {
     fn default() -> Judges {
-        Judges { address: |_| Ok(()), collector: |_| Ok(()) }
+        Judges { address: |_| Ok(()), collector: |_| Ok(()), pattern: |_| Ok(()) }
     }
 }
 
@@ -71,6 +75,19 @@ impl<'a> Filling<'a> {
             let says = format!("`{name}` cannot name a target; write letters, digits, `_`, `.` and `-`");
             self.mistakes.at(key, "targets", says);
         }
+    }
+
+    /// Takes the name of an auth module, which may be any text. One that says nothing is none: so the shipped file, which
+    /// shows its settings, has none.
+    fn module(&mut self, name: &str, key: &Place) {
+        if name.is_empty() && !self.layer.modules.contains_key(name) {
+            self.mistakes.at(
+                key,
+                "auth_modules",
+                "an auth module wants a name; `client` is the one for who names none",
+            );
+        }
+        self.layer.modules.entry(name.to_owned()).or_insert_with(|| key.clone());
     }
 
     /// Takes the name of a pool, the last of its path; the same one may come again.
@@ -110,7 +127,7 @@ impl<'a> Filling<'a> {
         let mut good = Vec::new();
         for (place, item) in items {
             match self.judged(setting, item) {
-                Ok(_) if setting.kind == Kind::Listen && good.contains(item) => {
+                Ok(_) if matches!(setting.kind, Kind::Listen | Kind::Patterns) && good.contains(item) => {
                     self.mistakes.at(place, &dotted, format!("`{item}` is listed twice"))
                 }
                 Ok(_) => good.push(item.clone()),
@@ -165,10 +182,18 @@ impl<'a> Filling<'a> {
         if setting.kind == Kind::Address {
             (self.judges.address)(text)?;
         }
+        if setting.kind == Kind::Patterns {
+            (self.judges.pattern)(text)?;
+        }
         Ok(value)
     }
 
     fn put(&mut self, path: &[String], place: &Place, key: &Place, value: Option<Value>) {
+        if let [group, module, ..] = path
+            && group == "auth_modules"
+        {
+            self.module(module, key);
+        }
         let origin = Origin { setting: path.join("."), place: place.clone(), key: key.clone() };
         self.layer.leaves.insert(path.to_vec(), Leaf { value, origin });
     }

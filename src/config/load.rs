@@ -115,6 +115,9 @@ fn load_drop_in(sources: &Sources, reason: &str) -> Result<Loaded, Mistakes> {
     let mut merged = merge(layers);
     judge(&mut merged, &sources.env, &mut mistakes, &mut warnings);
     let mut loaded = finish(merged, mistakes, warnings, read.file)?;
+    for (name, module) in read.auth_modules {
+        loaded.config.auth_modules.entry(name).or_insert(module);
+    }
     loaded.config.drop_in = Some(read.drop_in);
     Ok(loaded)
 }

@@ -11,7 +11,7 @@ use figment::{Metadata, Profile, Provider};
 
 use super::layer::{Keys, Layer, Leaf, keys};
 use super::origin::{Origin, Origins, Place};
-use super::settings::{DEFAULT_POOL, Given, Kind, OF_A_TARGET, PASSWORDS, SETTINGS, Setting, find};
+use super::settings::{DEFAULT_POOL, Given, Kind, OF_A_MODULE, OF_A_TARGET, PASSWORDS, SETTINGS, Setting, find};
 use super::shape::Config;
 use super::value::{Value, convert, spelled};
 
@@ -20,6 +20,7 @@ use super::value::{Value, convert, spelled};
 pub(crate) struct Merged {
     strata: Vec<Stratum>,
     pub targets: BTreeMap<String, Place>,
+    pub modules: BTreeMap<String, Place>,
     /// The pools of each target, and where each is named; the one that all have that name none is named nowhere.
     pub pools: BTreeMap<String, BTreeMap<String, Place>>,
 }
@@ -35,14 +36,16 @@ struct Stratum {
 }
 
 pub(crate) fn merge(layers: Vec<(&'static str, Layer)>) -> Merged {
-    let mut targets = BTreeMap::new();
+    let (mut targets, mut modules) = (BTreeMap::new(), BTreeMap::new());
     for (_, layer) in &layers {
-        for (name, place) in &layer.targets {
-            targets.entry(name.clone()).or_insert_with(|| place.clone());
+        for (all, named) in [(&mut targets, &layer.targets), (&mut modules, &layer.modules)] {
+            for (name, place) in named {
+                all.entry(name.clone()).or_insert_with(|| place.clone());
+            }
         }
     }
     let pools = pools(&layers, &targets);
-    let mut merged = Merged { strata: vec![built_in(&targets, &pools)], targets, pools };
+    let mut merged = Merged { strata: vec![built_in(&targets, &modules, &pools)], targets, modules, pools };
     for (name, layer) in &layers {
         let shared = layer.leaves.iter().filter(|(path, _)| path[0] == "defaults");
         let spread = shared.flat_map(|(path, leaf)| {
@@ -70,7 +73,12 @@ impl Merged {
 
     /// What counts in the end for a setting of a target (`every`, `tls.ca`).
     pub(crate) fn of_target(&self, target: &str, setting: &str) -> Option<&Leaf> {
-        self.leaf(&path_of(target, setting))
+        self.of(Owner::Target(target), setting)
+    }
+
+    /// The same for whatever has an account.
+    pub(crate) fn of(&self, owner: Owner<'_>, setting: &str) -> Option<&Leaf> {
+        self.leaf(&owner.path(setting))
     }
 
     /// What counts in the end for a setting of a pool (`size`, `exercise.busy`).
@@ -79,8 +87,8 @@ impl Merged {
     }
 
     /// Replaces what counts, keeping where it came from.
-    pub(crate) fn settle(&mut self, target: &str, setting: &str, leaf: Leaf) {
-        self.conclude(path_of(target, setting), leaf);
+    pub(crate) fn settle(&mut self, owner: Owner<'_>, setting: &str, leaf: Leaf) {
+        self.conclude(owner.path(setting), leaf);
     }
 
     pub(crate) fn conclude(&mut self, path: Keys, leaf: Leaf) {
@@ -196,8 +204,30 @@ fn pools(
     pools
 }
 
+/// What has an account and a way to a server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Owner<'a> {
+    Target(&'a str),
+    Module(&'a str),
+}
+
+impl Owner<'_> {
+    /// The path of one of its settings.
+    fn path(self, setting: &str) -> Keys {
+        let (group, name) = match self {
+            Owner::Target(name) => ("targets", name),
+            Owner::Module(name) => ("auth_modules", name),
+        };
+        [group, name].into_iter().chain(setting.split('.')).map(str::to_owned).collect()
+    }
+}
+
 /// The defaults of the table.
-fn built_in(targets: &BTreeMap<String, Place>, pools: &BTreeMap<String, BTreeMap<String, Place>>) -> Stratum {
+fn built_in(
+    targets: &BTreeMap<String, Place>,
+    modules: &BTreeMap<String, Place>,
+    pools: &BTreeMap<String, BTreeMap<String, Place>>,
+) -> Stratum {
     let mut leaves = BTreeMap::new();
     let mut take = |path: Keys, setting: &Setting| {
         if let Some(value) = default(setting) {
@@ -212,12 +242,20 @@ fn built_in(targets: &BTreeMap<String, Place>, pools: &BTreeMap<String, BTreeMap
         for name in OF_A_TARGET.iter() {
             let named: Vec<Keys> = match name.contains('*') {
                 true => pools[target].keys().map(|pool| of_pool(target, pool, name)).collect(),
-                false => vec![path_of(target, name)],
+                false => vec![Owner::Target(target).path(name)],
             };
             for path in named {
                 if let Some(setting) = find(&path) {
                     take(path, setting);
                 }
+            }
+        }
+    }
+    for module in modules.keys() {
+        for name in OF_A_MODULE.iter() {
+            let path = Owner::Module(module).path(name);
+            if let Some(setting) = find(&path) {
+                take(path, setting);
             }
         }
     }
@@ -240,10 +278,6 @@ fn default(setting: &Setting) -> Option<Value> {
 fn of_pool(target: &str, pool: &str, setting: &str) -> Keys {
     let keys = setting.split('.').map(|key| if key == "*" { pool } else { key });
     ["targets", target].into_iter().chain(keys).map(str::to_owned).collect()
-}
-
-fn path_of(target: &str, setting: &str) -> Keys {
-    ["targets", target].into_iter().chain(setting.split('.')).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -35,6 +35,13 @@ pub(crate) struct Entry {
     pub place: Place,
 }
 
+impl Section {
+    /// What it says itself of a key.
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
+        self.keys.get(key)?.value.as_deref().filter(|text| !text.is_empty())
+    }
+}
+
 impl MyCnf {
     pub(crate) fn section(&self, name: &str) -> Option<&Section> {
         self.sections.iter().find(|section| section.name == name)

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::layer::Leaf;
-use super::merge::Merged;
+use super::merge::{Merged, Owner};
 use super::mistakes::Mistakes;
 use super::origin::{Origin, Place, shown};
 use super::secret::Secret;
@@ -29,14 +29,19 @@ pub(crate) fn judge(
         }
         at_most(merged, &target, "timeout", "every", mistakes);
         at_most(merged, &target, "connect_timeout", "timeout", mistakes);
-        tls(merged, &target, mistakes, warnings);
-        password(merged, &target, environment, mistakes, warnings);
+        tls(merged, Owner::Target(&target), mistakes, warnings);
+        password(merged, Owner::Target(&target), environment, mistakes, warnings);
         for shorter in ["backoff.floor", "backoff.first"] {
             at_most(merged, &target, shorter, "backoff.cap", mistakes);
         }
         rising(merged, &target, mistakes);
         rests(merged, &target, warnings);
         connections(merged, &target, &place, mistakes);
+    }
+    let modules: Vec<String> = merged.modules.keys().cloned().collect();
+    for module in modules {
+        tls(merged, Owner::Module(&module), mistakes, warnings);
+        password(merged, Owner::Module(&module), environment, mistakes, warnings);
     }
     state_directory(merged, environment);
 }
@@ -145,7 +150,7 @@ fn at_most(merged: &mut Merged, target: &str, short: &str, long: &str, mistakes:
         return;
     }
     if of_part.place == Place::Default {
-        return merged.settle(target, short, Leaf { value: Some(Value::Span(whole)), origin: of_part });
+        return merged.settle(Owner::Target(target), short, Leaf { value: Some(Value::Span(whole)), origin: of_part });
     }
     // The one to change is the one said nearer to the target.
     if of_part.is_inherited() && !of_whole.is_inherited() && of_whole.place != Place::Default {
@@ -163,8 +168,8 @@ fn span(merged: &Merged, target: &str, setting: &str) -> Option<(Duration, Origi
     }
 }
 
-fn tls(merged: &Merged, target: &str, mistakes: &mut Mistakes, warnings: &mut Vec<String>) {
-    let files = ["tls.ca", "tls.cert", "tls.key"].map(|name| merged.of_target(target, name));
+fn tls(merged: &Merged, owner: Owner<'_>, mistakes: &mut Mistakes, warnings: &mut Vec<String>) {
+    let files = ["tls.ca", "tls.cert", "tls.key"].map(|name| merged.of(owner, name));
     for leaf in files.into_iter().flatten() {
         if let Some(Value::Path(path)) = &leaf.value
             && let Err(says) = readable(path)
@@ -179,7 +184,7 @@ fn tls(merged: &Merged, target: &str, mistakes: &mut Mistakes, warnings: &mut Ve
         _ => {}
     }
 
-    let Some(Leaf { value: Some(Value::Text(mode)), origin: of_mode }) = merged.of_target(target, "tls.mode") else {
+    let Some(Leaf { value: Some(Value::Text(mode)), origin: of_mode }) = merged.of(owner, "tls.mode") else {
         return;
     };
     let is_verified = mode.starts_with("VERIFY");
@@ -199,7 +204,7 @@ fn tls(merged: &Merged, target: &str, mistakes: &mut Mistakes, warnings: &mut Ve
         }
     }
 
-    let Some(Leaf { value: Some(Value::Text(address)), origin }) = merged.of_target(target, "address") else { return };
+    let Some(Leaf { value: Some(Value::Text(address)), origin }) = merged.of(owner, "address") else { return };
     let is_socket = address.starts_with('/') || address.starts_with("unix:");
     if is_socket && (is_verified || mode == "REQUIRED") {
         let (origin, says) = match of_mode.is_inherited() {
@@ -220,12 +225,12 @@ fn tls(merged: &Merged, target: &str, mistakes: &mut Mistakes, warnings: &mut Ve
 
 fn password(
     merged: &mut Merged,
-    target: &str,
+    owner: Owner<'_>,
     environment: &[(OsString, OsString)],
     mistakes: &mut Mistakes,
     warnings: &mut Vec<String>,
 ) {
-    if let Some(Leaf { value: Some(Value::Secret(secret)), origin }) = merged.of_target(target, "password")
+    if let Some(Leaf { value: Some(Value::Secret(secret)), origin }) = merged.of(owner, "password")
         && is_reference(secret.expose())
     {
         let says = format!(
@@ -236,10 +241,9 @@ fn password(
             warnings.push(says);
         }
     }
-    let found = if let Some(Leaf { value: Some(Value::Path(path)), origin }) = merged.of_target(target, "password_file")
-    {
+    let found = if let Some(Leaf { value: Some(Value::Path(path)), origin }) = merged.of(owner, "password_file") {
         Some((of_file(path), origin.clone()))
-    } else if let Some(Leaf { value: Some(Value::Text(name)), origin }) = merged.of_target(target, "password_env") {
+    } else if let Some(Leaf { value: Some(Value::Text(name)), origin }) = merged.of(owner, "password_env") {
         Some((of_variable(name, environment), origin.clone()))
     } else {
         None
@@ -247,7 +251,7 @@ fn password(
     match found {
         None => {}
         Some((Ok(secret), origin)) => {
-            merged.settle(target, "password", Leaf { value: Some(Value::Secret(secret)), origin });
+            merged.settle(owner, "password", Leaf { value: Some(Value::Secret(secret)), origin });
         }
         Some((Err(says), origin)) => mistakes.add(Some(&origin), "", says),
     }

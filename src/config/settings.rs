@@ -88,12 +88,14 @@ pub(crate) enum Kind {
     Word,
     /// A folder; whether it can be written shows when it is.
     Folder,
+    /// A list of patterns of servers, judged by whoever connects.
+    Patterns,
 }
 
 impl Kind {
     /// Whether it is written as a list.
     pub(crate) fn is_list(self) -> bool {
-        matches!(self, Kind::Listen | Kind::Spans { .. })
+        matches!(self, Kind::Listen | Kind::Spans { .. } | Kind::Patterns)
     }
 }
 
@@ -131,6 +133,40 @@ settings! {
     "state_directory": Kind::Folder, example "/var/lib/goneaway";
     /// How many events are kept in memory for `/events`.
     "events.keep": Kind::Count { least: 10, most: 100_000 }, default "1000";
+    /// Which servers `/probe` may be asked about, besides the targets below: `host:port`, `*.db.example:3306` (names below
+    /// a domain), `10.1.0.0/16:3306` (addresses), `:*` for every port, or the path of a unix socket. None when not said.
+    "probe.allow": Kind::Patterns, example "*.db.example:3306";
+    /// How many servers `/probe` asks at once; who comes then waits for a turn.
+    "probe.limit": Kind::Count { least: 1, most: 1024 }, default "16";
+    /// The deadline of `/probe` where the scraper does not say its own (X-Prometheus-Scrape-Timeout-Seconds).
+    "probe.timeout": Kind::Span { least: MILLISECOND, most: Duration::from_secs(600) }, default "10s";
+    /// How much earlier than the scraper's own deadline `/probe` answers.
+    "probe.timeout_offset": Kind::Span { least: Duration::ZERO, most: Duration::from_secs(60) }, default "250ms";
+    /// The account of the auth module `NAME` of `/probe?auth_module=NAME`; `client` is the one for who names none.
+    "auth_modules.*.user": Kind::Text, default "goneaway";
+    /// Its password, any text.
+    "auth_modules.*.password": Kind::Secret, example "any text";
+    /// A file that holds the password; one line break at its end is not part of it.
+    "auth_modules.*.password_file": Kind::File, example "/run/secrets/probe";
+    /// An environment variable that holds the password.
+    "auth_modules.*.password_env": Kind::Variable, example "PROBE_PASSWORD";
+    /// The servers that this account may be shown to, in the patterns of `probe.allow`; when not said, those of
+    /// `probe.allow`.
+    "auth_modules.*.allow": Kind::Patterns, example "orders.db.example:3306";
+    /// Allows `mysql_clear_password`, on a secure channel only.
+    "auth_modules.*.cleartext": Kind::Switch, default "false";
+    /// As `targets.*.tls.mode`.
+    "auth_modules.*.tls.mode": Kind::Choice(&["DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"]), default "PREFERRED";
+    /// The trusted authorities (PEM), for the VERIFY modes; the system's when not said.
+    "auth_modules.*.tls.ca": Kind::File, example "/etc/goneaway/ca.pem";
+    /// Our certificate (PEM), for an account that requires one; with `tls.key`.
+    "auth_modules.*.tls.cert": Kind::File, example "/etc/goneaway/client.pem";
+    /// The key of our certificate (PEM).
+    "auth_modules.*.tls.key": Kind::File, example "/etc/goneaway/client-key.pem";
+    /// The name that the servers' certificates must have, when it is not the host that is asked for.
+    "auth_modules.*.tls.server_name": Kind::Text, example "db.example";
+    /// The oldest TLS to accept: 1.2 or 1.3.
+    "auth_modules.*.tls.min_version": Kind::Choice(&["1.2", "1.3"]), default "1.2";
     /// Switches a collector on or off for all targets; the README names them.
     "collectors.*": Kind::Switch, example "true";
     /// The server: `host:port` (3306 when no port is said), `[IPv6]:port`, or the path of a unix socket.
@@ -280,7 +316,17 @@ pub(crate) fn find<P: AsRef<str>>(path: &[P]) -> Option<&'static Setting> {
 /// The names that may follow a path; `*` where the operator chooses. Empty for what is not a group.
 pub(crate) fn below<P: AsRef<str>>(path: &[P]) -> Vec<&'static str> {
     if path.is_empty() {
-        return vec!["web", "log", "state_directory", "events", "collectors", "defaults", "targets"];
+        return vec![
+            "web",
+            "log",
+            "state_directory",
+            "events",
+            "probe",
+            "auth_modules",
+            "collectors",
+            "defaults",
+            "targets",
+        ];
     }
     let Some(asked) = canonical(path) else { return Vec::new() };
     let mut names = Vec::new();
@@ -338,6 +384,10 @@ pub(crate) fn nearest<'a>(unknown: &str, words: impl Iterator<Item = &'a str>) -
 /// What comes below `targets.*`, dotted: `every`, `tls.ca`.
 pub(crate) static OF_A_TARGET: LazyLock<Vec<&'static str>> =
     LazyLock::new(|| SETTINGS.iter().filter_map(|setting| setting.path.strip_prefix("targets.*.")).collect());
+
+/// What comes below `auth_modules.*`, dotted.
+pub(crate) static OF_A_MODULE: LazyLock<Vec<&'static str>> =
+    LazyLock::new(|| SETTINGS.iter().filter_map(|setting| setting.path.strip_prefix("auth_modules.*.")).collect());
 
 /// `defaults` has the keys of a target but for `address`.
 fn canonical<P: AsRef<str>>(path: &[P]) -> Option<Vec<&str>> {

@@ -17,6 +17,10 @@ pub struct Config {
     /// Where learned idle limits are kept.
     pub state_directory: Option<PathBuf>,
     pub events: Events,
+    pub probe: Probe,
+    /// Accounts that a client of `/probe` may choose; my.cnf's sections where mysqld_exporter's flags are given.
+    #[serde(default)]
+    pub auth_modules: BTreeMap<String, AuthModule>,
     /// Collectors switched on or off, by name (`global_status: false`).
     #[serde(default)]
     pub collectors: BTreeMap<String, bool>,
@@ -31,19 +35,38 @@ pub struct Config {
 pub struct DropIn {
     /// The one target; its series carry no label `target`.
     pub target: String,
-    /// Accounts that a client of `/probe` may choose, by the names of my.cnf's sections.
-    pub auth_modules: BTreeMap<String, AuthModule>,
     /// What was said for single collectors, by the name of the flag (`collect.heartbeat.table`).
     pub tunables: BTreeMap<&'static str, Vec<String>>,
 }
 
 /// An account, without a server.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AuthModule {
     pub user: String,
+    #[serde(default)]
     pub password: Secret,
+    /// The servers that it may be shown to; those of `probe.allow` where none are said.
+    pub allow: Option<Vec<String>>,
     pub cleartext: bool,
     pub tls: Tls,
+}
+
+/// Collections at scrape time.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// Which servers may be asked about besides the targets.
+    #[serde(default)]
+    pub allow: Vec<String>,
+    /// How many at once.
+    pub limit: u32,
+    /// Where the scraper does not say its own deadline.
+    #[serde(deserialize_with = "with_unit")]
+    pub timeout: Duration,
+    /// How much earlier than that of the scraper.
+    #[serde(deserialize_with = "with_unit")]
+    pub timeout_offset: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::load::Loaded;
 use super::origin::Place;
-use super::shape::{Config, LogFormat, LogLevel, Pool, ResetOnReturn, Target, TlsMode, TlsVersion};
+use super::shape::{AuthModule, Config, LogFormat, LogLevel, Pool, ResetOnReturn, Target, Tls, TlsMode, TlsVersion};
 use super::value::spelled;
 
 /// Writes everything that is in effect. A password is shown as `******`.
@@ -25,8 +25,7 @@ impl Page<'_> {
     fn config(&mut self, config: &Config) -> fmt::Result {
         writeln!(self.out, "# The configuration in effect. A comment says where its value comes from.")?;
         writeln!(self.out, "web:")?;
-        let addresses: Vec<String> = config.web.listen_addresses.iter().map(|text| quoted(text)).collect();
-        self.line("web.listen_addresses", 1, format!("[{}]", addresses.join(", ")))?;
+        self.line("web.listen_addresses", 1, texts(&config.web.listen_addresses))?;
         self.line("web.telemetry_path", 1, scalar(&config.web.telemetry_path))?;
         if let Some(file) = &config.web.config_file {
             self.line("web.config_file", 1, scalar(&file.to_string_lossy()))?;
@@ -39,6 +38,17 @@ impl Page<'_> {
         }
         writeln!(self.out, "events:")?;
         self.line("events.keep", 1, config.events.keep)?;
+        writeln!(self.out, "probe:")?;
+        if !config.probe.allow.is_empty() {
+            self.line("probe.allow", 1, texts(&config.probe.allow))?;
+        }
+        self.line("probe.limit", 1, config.probe.limit)?;
+        self.line("probe.timeout", 1, spelled(config.probe.timeout))?;
+        self.line("probe.timeout_offset", 1, spelled(config.probe.timeout_offset))?;
+        if !config.auth_modules.is_empty() {
+            writeln!(self.out, "auth_modules:")?;
+            config.auth_modules.iter().try_for_each(|(name, module)| self.module(name, module))?;
+        }
         if !config.collectors.is_empty() {
             writeln!(self.out, "collectors:")?;
             for (name, on) in &config.collectors {
@@ -67,17 +77,7 @@ impl Page<'_> {
         self.line(&path("required"), 2, target.required)?;
         self.line(&path("connections"), 2, target.connections)?;
         self.line(&path("cleartext"), 2, target.cleartext)?;
-        writeln!(self.out, "    tls:")?;
-        self.line(&path("tls.mode"), 3, mode(target.tls.mode))?;
-        for (key, file) in [("tls.ca", &target.tls.ca), ("tls.cert", &target.tls.cert), ("tls.key", &target.tls.key)] {
-            if let Some(file) = file {
-                self.line(&path(key), 3, scalar(&file.to_string_lossy()))?;
-            }
-        }
-        if let Some(name) = &target.tls.server_name {
-            self.line(&path("tls.server_name"), 3, scalar(name))?;
-        }
-        self.line(&path("tls.min_version"), 3, version(target.tls.min_version))?;
+        self.tls(&path("tls"), &target.tls)?;
         writeln!(self.out, "    backoff:")?;
         self.line(&path("backoff.floor"), 3, spelled(target.backoff.floor))?;
         self.line(&path("backoff.first"), 3, spelled(target.backoff.first))?;
@@ -94,6 +94,35 @@ impl Page<'_> {
         self.line(&path("ladder.recheck_every"), 3, spelled(target.ladder.recheck_every))?;
         writeln!(self.out, "    pools:")?;
         target.pools.iter().try_for_each(|(pool, settings)| self.pool(&path(&format!("pools.{pool}")), pool, settings))
+    }
+
+    fn module(&mut self, name: &str, module: &AuthModule) -> fmt::Result {
+        writeln!(self.out, "  {}:", scalar(name))?;
+        let path = |key: &str| format!("auth_modules.{name}.{key}");
+        self.line(&path("user"), 2, scalar(&module.user))?;
+        if !module.password.is_empty() || self.loaded.origins.of(&path("password")).is_some() {
+            self.line(&path("password"), 2, "\"******\"")?;
+        }
+        if let Some(allow) = &module.allow {
+            self.line(&path("allow"), 2, texts(allow))?;
+        }
+        self.line(&path("cleartext"), 2, module.cleartext)?;
+        self.tls(&path("tls"), &module.tls)
+    }
+
+    fn tls(&mut self, path: &str, tls: &Tls) -> fmt::Result {
+        let path = |key: &str| format!("{path}.{key}");
+        writeln!(self.out, "    tls:")?;
+        self.line(&path("mode"), 3, mode(tls.mode))?;
+        for (key, file) in [("ca", &tls.ca), ("cert", &tls.cert), ("key", &tls.key)] {
+            if let Some(file) = file {
+                self.line(&path(key), 3, scalar(&file.to_string_lossy()))?;
+            }
+        }
+        if let Some(name) = &tls.server_name {
+            self.line(&path("server_name"), 3, scalar(name))?;
+        }
+        self.line(&path("min_version"), 3, version(tls.min_version))
     }
 
     fn pool(&mut self, path: &str, name: &str, pool: &Pool) -> fmt::Result {
@@ -143,6 +172,10 @@ fn list(spans: &[Duration]) -> String {
     format!("[{}]", spans.iter().map(|span| spelled(*span)).collect::<Vec<_>>().join(", "))
 }
 
+fn texts(items: &[String]) -> String {
+    format!("[{}]", items.iter().map(|item| quoted(item)).collect::<Vec<_>>().join(", "))
+}
+
 /// Plain where every reader of YAML takes it for text, quoted otherwise.
 pub(crate) fn scalar(text: &str) -> String {
     let is_plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
@@ -188,7 +221,7 @@ fn format(format: LogFormat) -> &'static str {
     }
 }
 
-fn mode(mode: TlsMode) -> &'static str {
+pub(crate) fn mode(mode: TlsMode) -> &'static str {
     match mode {
         TlsMode::Disabled => "DISABLED",
         TlsMode::Preferred => "PREFERRED",
@@ -198,7 +231,7 @@ fn mode(mode: TlsMode) -> &'static str {
     }
 }
 
-fn version(version: TlsVersion) -> &'static str {
+pub(crate) fn version(version: TlsVersion) -> &'static str {
     match version {
         TlsVersion::Tls12 => "\"1.2\"",
         TlsVersion::Tls13 => "\"1.3\"",

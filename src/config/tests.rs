@@ -325,18 +325,21 @@ targets:
 
 #[test]
 fn rooms_below_judge_in_the_same_list() {
-    let folder = Folder::with("collectors: {colour: true}\ntargets: {a: {address: bad, evry: 1s}}\n");
+    let folder =
+        Folder::with("collectors: {colour: true}\nprobe: {allow: [x]}\ntargets: {a: {address: bad, evry: 1s}}\n");
     let judges = Judges {
         address: |text| Err(format!("`{text}` is no address")),
         collector: |_| Err("no collector".to_owned()),
+        pattern: |text| Err(format!("`{text}` is no pattern")),
     };
     let sources = Sources { file: Some(folder.0.join("exporter.yaml")), judges, ..Sources::default() };
-    let mistakes = load(&sources).expect_err("three mistakes");
+    let mistakes = load(&sources).expect_err("four mistakes");
     let all: Vec<String> = mistakes.iter().map(|mistake| format!("{}: {}", mistake.path, mistake.text)).collect();
     assert_eq!(
         all,
         [
             "collectors.colour: no collector",
+            "probe.allow: `x` is no pattern",
             "targets.a.address: `bad` is no address",
             "targets.a.evry: unknown setting; did you mean `every`?",
         ]

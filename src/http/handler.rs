@@ -6,6 +6,8 @@ use hyper::StatusCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Handler {
     Metrics,
+    Probe,
+    Discovery,
     Health,
     HealthDb,
     HealthDetailed,
@@ -20,8 +22,10 @@ pub(super) enum Handler {
 }
 
 impl Handler {
-    pub(super) const ALL: [Handler; 11] = [
+    pub(super) const ALL: [Handler; 13] = [
         Handler::Metrics,
+        Handler::Probe,
+        Handler::Discovery,
         Handler::Health,
         Handler::HealthDb,
         Handler::HealthDetailed,
@@ -45,6 +49,8 @@ impl Handler {
             "/health/detailed" | "/api/health/detailed" => Handler::HealthDetailed,
             "/-/healthy" => Handler::Healthy,
             "/-/ready" => Handler::Ready,
+            "/probe" => Handler::Probe,
+            "/sd" => Handler::Discovery,
             "/events" => Handler::Events,
             "/-/recover" => Handler::Recover,
             "/" => Handler::Page,
@@ -55,6 +61,8 @@ impl Handler {
     pub(super) fn label(self) -> &'static str {
         match self {
             Handler::Metrics => "metrics",
+            Handler::Probe => "probe",
+            Handler::Discovery => "sd",
             Handler::Health => "health",
             Handler::HealthDb => "health_db",
             Handler::HealthDetailed => "health_detailed",
@@ -77,10 +85,19 @@ impl Handler {
                 StatusCode::METHOD_NOT_ALLOWED,
                 StatusCode::SERVICE_UNAVAILABLE,
             ],
+            Handler::Probe => &[
+                StatusCode::OK,
+                StatusCode::BAD_REQUEST,
+                StatusCode::FORBIDDEN,
+                StatusCode::METHOD_NOT_ALLOWED,
+                StatusCode::SERVICE_UNAVAILABLE,
+            ],
             Handler::HealthDb | Handler::Ready => {
                 &[StatusCode::OK, StatusCode::METHOD_NOT_ALLOWED, StatusCode::SERVICE_UNAVAILABLE]
             }
-            Handler::Events => &[StatusCode::OK, StatusCode::BAD_REQUEST, StatusCode::METHOD_NOT_ALLOWED],
+            Handler::Events | Handler::Discovery => {
+                &[StatusCode::OK, StatusCode::BAD_REQUEST, StatusCode::METHOD_NOT_ALLOWED]
+            }
             Handler::Recover => &[StatusCode::ACCEPTED, StatusCode::BAD_REQUEST, StatusCode::METHOD_NOT_ALLOWED],
             Handler::NotFound => &[StatusCode::NOT_FOUND],
             Handler::Refused => &[StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS],
@@ -92,7 +109,7 @@ impl Handler {
 }
 
 /// The paths that answer, for who asked for another one.
-pub(super) const PATHS: [&str; 10] = [
+pub(super) const PATHS: [&str; 12] = [
     "/",
     "/health",
     "/health/db",
@@ -103,4 +120,6 @@ pub(super) const PATHS: [&str; 10] = [
     "/-/healthy",
     "/-/ready",
     "/events",
+    "/probe",
+    "/sd",
 ];

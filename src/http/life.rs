@@ -52,11 +52,14 @@ struct Now {
     more: bool,
     /// The system has had no room for the answer since then.
     stalled: Option<Instant>,
+    /// The answer waits for a database until then.
+    waits: Option<Instant>,
 }
 
 impl Life {
     pub(super) fn new() -> Life {
-        let now = Now { step: Step::Opened, since: Instant::now(), in_service: 0, more: false, stalled: None };
+        let now =
+            Now { step: Step::Opened, since: Instant::now(), in_service: 0, more: false, stalled: None, waits: None };
         Life { now: Mutex::new(now), give_up: Notify::new(), abort: AtomicBool::new(false) }
     }
 
@@ -67,14 +70,20 @@ impl Life {
     }
 
     pub(super) fn deadline(&self, deadlines: &Deadlines) -> Instant {
-        let Now { step, since, stalled, .. } = *self.now();
-        let end = since
+        let Now { step, since, stalled, waits, .. } = *self.now();
+        let begun = waits.filter(|_| step == Step::Answering).map_or(since, |waits| since.max(waits));
+        let end = begun
             + match step {
                 Step::Opened | Step::Asking => deadlines.asking,
                 Step::Answering => deadlines.answering,
                 Step::Resting => deadlines.resting,
             };
         stalled.map_or(end, |stalled| end.min(stalled + deadlines.stalled))
+    }
+
+    /// The answer is not due before.
+    pub(super) fn waits_until(&self, until: Instant) {
+        self.now().waits = Some(until);
     }
 
     /// Since when the client has taken no byte of an answer that waits for it.
@@ -151,7 +160,14 @@ impl Now {
     /// Entering a step that one is in does not prolong it.
     fn enter(&mut self, step: Step) {
         if self.step != step {
-            *self = Now { step, since: Instant::now(), in_service: self.in_service, more: false, stalled: None };
+            *self = Now {
+                step,
+                since: Instant::now(),
+                in_service: self.in_service,
+                more: false,
+                stalled: None,
+                waits: None,
+            };
         }
     }
 }

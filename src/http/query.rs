@@ -15,7 +15,7 @@ pub(super) fn filter(query: Option<&str>, state: &State) -> Result<Filter, Strin
     for (name, value) in pairs(query.unwrap_or_default()) {
         match name.as_str() {
             "collect[]" => filter.collectors.push(collector(value, state)?),
-            "target[]" => filter.targets.push(target(&name, value, state)?),
+            "target[]" | "target" => filter.targets.push(target(&name, value, state)?),
             // Prometheus passes whatever `params` an operator has set; not ours to judge.
             _ => {}
         }
@@ -23,7 +23,7 @@ pub(super) fn filter(query: Option<&str>, state: &State) -> Result<Filter, Strin
     Ok(filter)
 }
 
-fn collector(asked: String, state: &State) -> Result<String, String> {
+pub(super) fn collector(asked: String, state: &State) -> Result<String, String> {
     match state.collectors.iter().find(|(name, _)| *name == asked) {
         Some((_, true)) => Ok(asked),
         Some((name, false)) => Err(format!(

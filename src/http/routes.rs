@@ -9,6 +9,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use tokio::time::Instant;
 
+use super::discovery::discovery;
 use super::events::{events, recover};
 use super::handler::{Handler, PATHS};
 use super::life::Life;
@@ -16,6 +17,7 @@ use super::page::page;
 use super::reply::{Reply, html, json, text};
 use super::scrape::scrape;
 use super::state::State;
+use super::visit::visit;
 use crate::report::health::{detailed, look};
 
 /// Answers one request and counts it. A body, if there is one, is not read: hyper closes such a connection after the answer.
@@ -25,14 +27,14 @@ pub(super) async fn answer(state: &State, life: &Arc<Life>, request: Request<Inc
     let rules = state.guard.rules().await;
     let (handler, mut reply) = match state.guard.refuses(&rules, &request.headers).await {
         Some(refusal) => (Handler::Refused, refusal),
-        None => route(state, life, &request).await,
+        None => route(state, life, &request, rules.tls.is_some()).await,
     };
     rules.complete(&mut reply);
     state.counters.answered(handler, reply.status(), asked.elapsed());
     reply
 }
 
-async fn route(state: &State, life: &Arc<Life>, request: &Parts) -> (Handler, Reply) {
+async fn route(state: &State, life: &Arc<Life>, request: &Parts, is_tls: bool) -> (Handler, Reply) {
     let handler = Handler::of(request.uri.path(), &state.telemetry_path);
     let reply = match request.method {
         _ if handler == Handler::NotFound => not_found(&state.telemetry_path),
@@ -40,6 +42,11 @@ async fn route(state: &State, life: &Arc<Life>, request: &Parts) -> (Handler, Re
         _ if handler == Handler::Recover => wrong_method("POST"),
         Method::GET | Method::HEAD => match handler {
             Handler::Metrics => scrape(state, life, request).await,
+            Handler::Probe => match &state.visits {
+                Some(visits) => visit(state, visits, life, request).await,
+                None => not_found(&state.telemetry_path),
+            },
+            Handler::Discovery => discovery(state, request, is_tls),
             Handler::Events => events(state, request.uri.query()),
             other => health(state, other),
         },

@@ -21,7 +21,7 @@ use super::places::Place;
 use super::query;
 use super::reply::{Reply, text, with_type};
 use super::state::State;
-use crate::metrics::Format;
+use crate::metrics::{Block, Format};
 
 /// Text from which on making the answer takes longer than a probe should wait: about a millisecond.
 const LARGE_BYTES: usize = 256 * 1024;
@@ -37,7 +37,24 @@ pub(super) async fn scrape(state: &State, life: &Arc<Life>, request: &Parts) -> 
     };
     let _in_flight = InFlight::new(state);
     let blocks = state.board.scrape(&filter, Instant::now());
-    let process = state.block();
+    encoded(state, request, blocks, state.block(), place).await
+}
+
+/// Answers with blocks that are not the board's.
+pub(super) async fn reply_with(
+    state: &State,
+    life: &Arc<Life>,
+    request: &Parts,
+    blocks: Vec<Arc<Block>>,
+    process: Option<Block>,
+) -> Reply {
+    match state.places.take(life).await {
+        Some(place) => encoded(state, request, blocks, process.unwrap_or_default(), place).await,
+        None => busy(),
+    }
+}
+
+async fn encoded(state: &State, request: &Parts, blocks: Vec<Arc<Block>>, process: Block, place: Place) -> Reply {
     let format = Format::negotiate(joined(&request.headers, ACCEPT).as_deref());
     // HEAD is answered with the headers of GET; its body is not sent, and not worth compressing.
     let gzip = request.method != Method::HEAD && accepts_gzip(joined(&request.headers, ACCEPT_ENCODING).as_deref());

@@ -13,6 +13,7 @@ use super::process::Process;
 use crate::metrics::{Block, BlockBuilder};
 use crate::watch::board::Board;
 use crate::watch::events::Events;
+use crate::watch::visits::Visits;
 
 /// How many large answers are made at once, each on a thread of its own.
 const LARGE: usize = 2;
@@ -31,6 +32,8 @@ pub struct State {
     pub(super) answers: Answers,
     pub(super) large: Arc<Semaphore>,
     pub(super) guard: Guard,
+    /// Collections at scrape time; nobody can ask for them where none.
+    pub(super) visits: Option<Visits>,
     process: Process,
 }
 
@@ -53,6 +56,7 @@ impl State {
             answers: Answers::default(),
             large: Arc::new(Semaphore::new(LARGE)),
             guard: Guard::open(),
+            visits: None,
             process: Process::new(),
         }
     }
@@ -60,6 +64,11 @@ impl State {
     /// Answers only whom the guard lets in.
     pub fn guarded(self, guard: Guard) -> State {
         State { guard, ..self }
+    }
+
+    /// Answers `/probe` too.
+    pub fn visiting(self, visits: Visits) -> State {
+        State { visits: Some(visits), ..self }
     }
 
     /// The configuration was loaded anew, or could not be.

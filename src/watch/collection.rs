@@ -1,6 +1,6 @@
-//! One round of collecting: each collector asks its statements, one after the other, on a connection of the pool.
+//! One round of collecting: each collector asks its statements, one after the other, on one connection.
 //!
-//! Before the first one that could be refused something, the server is asked what it has and what the account may
+//! Where that comes from is the caller's affair (`Source`): a pool, or a login of its own. Before the first one that could be refused something, the server is asked what it has and what the account may
 //! (`collect::Facts`); that is kept for a while. Collectors that may take long have rounds of their own, on a
 //! connection of their own, so that they delay nobody.
 
@@ -12,11 +12,12 @@ use tokio::time::{Instant, timeout_at};
 use super::headroom::Headroom;
 use super::pools::Opener;
 use super::target::Target;
-use crate::collect::{self, Ask, Collector, Facts, Known, Needs, Why};
+use crate::collect::{self, Ask, Collector, Facts, Known, Needs, Tunables, Why};
 use crate::metrics::{Block, BlockBuilder};
 use crate::mysql::failure::{Failure, Reason};
 use crate::mysql::pool::{Lease, Pool, Refused, Which};
 use crate::mysql::rows::Rows;
+use crate::mysql::server::Server;
 use crate::mysql::session::ends_session;
 
 /// What came of a round.
@@ -90,6 +91,36 @@ pub(super) enum Collected {
     },
 }
 
+/// A connection to ask on.
+pub(super) trait Line {
+    fn server(&self) -> &Server;
+
+    fn query(&mut self, sql: &str, deadline: Instant) -> impl Future<Output = Result<Rows, Failure>> + Send;
+
+    /// Nothing more is asked.
+    fn done(self) -> impl Future<Output = ()> + Send;
+}
+
+/// Where connections come from.
+pub(super) trait Source {
+    type Line: Line;
+
+    fn open(&self, deadline: Instant) -> impl Future<Output = Result<Self::Line, Failure>> + Send;
+}
+
+/// What collectors are told.
+#[derive(Clone, Debug)]
+pub(super) struct Errand {
+    /// The label `target` of what they bring home.
+    pub(super) label: Option<String>,
+    pub(super) tunables: Tunables,
+    /// Of every collector that may be sent: what is found out about the server serves all of them.
+    pub(super) needs: Vec<Needs>,
+    /// They may take long: the server ends their statements after this, a moment before we give up.
+    pub(super) server_limit: Option<Duration>,
+    pub(super) deadline: Instant,
+}
+
 /// Collects once, on a connection of the pool: with every round, or what may take long.
 pub(super) async fn collect(
     target: Arc<Target>,
@@ -98,25 +129,65 @@ pub(super) async fn collect(
     pool: Pool<Opener>,
     found: Found,
 ) -> Collection {
-    let deadline = Instant::now() + if is_long { LONGEST } else { target.timeout };
-    let mut round = Round {
-        target: &target,
-        pool,
-        is_long,
-        found,
-        facts: None,
-        lease: None,
-        unopened: None,
-        collection: Collection::of(Vec::new()),
+    let errand = Errand {
+        label: target.label.clone(),
+        tunables: target.tunables.clone(),
+        needs: target.collectors.iter().map(|collector| collector.needs).collect(),
+        server_limit: is_long.then_some(LONGEST - Duration::from_secs(5)),
+        deadline: Instant::now() + if is_long { LONGEST } else { target.timeout },
     };
+    run(&errand, collectors, &Pooled { pool, is_long }, found).await
+}
+
+/// Sends collectors on an errand.
+pub(super) async fn run(
+    errand: &Errand,
+    collectors: Vec<&'static Collector>,
+    source: &impl Source,
+    found: Found,
+) -> Collection {
+    let collection = Collection::of(Vec::new());
+    let mut round = Round { errand, source, found, facts: None, line: None, unopened: None, collection };
     for collector in collectors {
-        let collected = round.run(collector, deadline).await;
+        let collected = round.run(collector).await;
         round.collection.results.push((collector, collected));
     }
-    if let Some(lease) = round.lease.take() {
-        lease.give_back().await;
+    if let Some(line) = round.line.take() {
+        line.done().await;
     }
     round.collection
+}
+
+/// Connections of a pool.
+pub(super) struct Pooled {
+    pub(super) pool: Pool<Opener>,
+    pub(super) is_long: bool,
+}
+
+impl Source for Pooled {
+    type Line = Lease<Opener>;
+
+    async fn open(&self, deadline: Instant) -> Result<Lease<Opener>, Failure> {
+        let which = if self.is_long { Which::Beyond } else { Which::Working };
+        match timeout_at(deadline, self.pool.acquire(which)).await {
+            Ok(acquired) => acquired.map_err(Refused::failure),
+            Err(_) => Err(Refused::Timeout.failure()),
+        }
+    }
+}
+
+impl Line for Lease<Opener> {
+    fn server(&self) -> &Server {
+        self.session.server()
+    }
+
+    async fn query(&mut self, sql: &str, deadline: Instant) -> Result<Rows, Failure> {
+        self.session.query(sql, deadline).await
+    }
+
+    async fn done(self) {
+        self.give_back().await;
+    }
 }
 
 impl Collection {
@@ -142,21 +213,20 @@ impl Collection {
     }
 }
 
-struct Round<'t> {
-    target: &'t Target,
-    pool: Pool<Opener>,
-    is_long: bool,
+struct Round<'e, S: Source> {
+    errand: &'e Errand,
+    source: &'e S,
     found: Found,
     facts: Option<Arc<Facts>>,
-    lease: Option<Lease<Opener>>,
+    line: Option<S::Line>,
     /// Why there is no connection to ask on.
     unopened: Option<Failure>,
     collection: Collection,
 }
 
-impl Round<'_> {
-    async fn run(&mut self, collector: &'static Collector, deadline: Instant) -> Collected {
-        let first = self.ask(collector, deadline).await;
+impl<S: Source> Round<'_, S> {
+    async fn run(&mut self, collector: &'static Collector) -> Collected {
+        let first = self.ask(collector).await;
         // A connection that was used a moment ago is handed out unchecked. That it has ended shows at the first use,
         // and says nothing about the server now: one more connection answers that.
         let stale = matches!(
@@ -164,23 +234,23 @@ impl Round<'_> {
             Collected::Failed { failure, .. } if ends_session(failure) && failure.reason != Reason::Timeout
         );
         if stale && self.collection.results.is_empty() && self.unopened.is_none() {
-            return self.ask(collector, deadline).await;
+            return self.ask(collector).await;
         }
         first
     }
 
-    async fn ask(&mut self, collector: &'static Collector, deadline: Instant) -> Collected {
+    async fn ask(&mut self, collector: &'static Collector) -> Collected {
         if let Some(failure) = &self.unopened {
             return Collected::Failed { failure: failure.clone(), took: Duration::ZERO };
         }
-        let mut lease = match self.lease.take() {
-            Some(lease) => lease,
+        let mut line = match self.line.take() {
+            Some(line) => line,
             None => {
                 let began = Instant::now();
-                match self.acquire(deadline).await {
-                    Ok(lease) => {
+                match self.source.open(self.errand.deadline).await {
+                    Ok(line) => {
                         self.collection.connected_in = Some(began.elapsed());
-                        lease
+                        line
                     }
                     Err(failure) => {
                         self.unopened = Some(failure.clone());
@@ -190,19 +260,19 @@ impl Round<'_> {
             }
         };
         let (asked, asked_at) = (Instant::now(), SystemTime::now());
-        match self.ask_on(&mut lease, collector, deadline).await {
+        match self.ask_on(&mut line, collector).await {
             Ok(block) => {
-                self.lease = Some(lease);
+                self.line = Some(line);
                 Collected::Values { block, asked_at, asked, took: asked.elapsed() }
             }
             Err(Refusal::Skip(why)) => {
-                self.lease = Some(lease);
+                self.line = Some(line);
                 Collected::Skipped { why }
             }
             Err(Refusal::Failed(failure)) => {
                 // One that has ended leaves the pool as what it is.
                 if !ends_session(&failure) {
-                    self.lease = Some(lease);
+                    self.line = Some(line);
                 }
                 match missing(&failure) {
                     Some(why) => Collected::Skipped { why },
@@ -212,18 +282,13 @@ impl Round<'_> {
         }
     }
 
-    async fn ask_on(
-        &mut self,
-        lease: &mut Lease<Opener>,
-        collector: &'static Collector,
-        deadline: Instant,
-    ) -> Result<Block, Refusal> {
-        let server = lease.session.server().clone();
+    async fn ask_on(&mut self, line: &mut S::Line, collector: &'static Collector) -> Result<Block, Refusal> {
+        let server = line.server().clone();
         let facts = match collector.is_plain() {
             true => Arc::default(),
-            false => self.facts(lease, deadline).await?,
+            false => self.facts(line).await?,
         };
-        let known = Known { server: &server, facts: &facts, tunables: &self.target.tunables };
+        let known = Known { server: &server, facts: &facts, tunables: &self.errand.tunables };
         let statements = match (collector.ask)(&known) {
             Ask::Sql(sql) => vec![sql],
             Ask::All(statements) => statements,
@@ -231,40 +296,31 @@ impl Round<'_> {
         };
         let mut answers = Vec::with_capacity(statements.len());
         for sql in &statements {
-            answers.push(lease.session.query(sql, deadline).await?);
+            answers.push(line.query(sql, self.errand.deadline).await?);
         }
         self.collection.note(collector, &answers);
-        let mut out = BlockBuilder::new(self.target.label.as_deref());
+        let mut out = BlockBuilder::new(self.errand.label.as_deref());
         (collector.read)(&answers, &known, &mut out);
         Ok(out.finish())
     }
 
     /// What is known of this server; asked anew when that is old.
-    async fn facts(&mut self, lease: &mut Lease<Opener>, deadline: Instant) -> Result<Arc<Facts>, Refusal> {
+    async fn facts(&mut self, line: &mut S::Line) -> Result<Arc<Facts>, Refusal> {
         if let Some(facts) = &self.facts {
             return Ok(facts.clone());
         }
-        lease.session.query(LOCK_WAIT, deadline).await?;
-        if self.is_long {
-            // The server gives up before we do, and the connection lives.
-            let server = lease.session.server();
-            let seconds = LONGEST.as_secs() - 5;
-            let limit = match server.is_mariadb() {
-                true => server.mariadb_since(10, 1, 1).then(|| format!("SET SESSION max_statement_time = {seconds}")),
-                false => server.mysql_since(5, 7, 8).then(|| format!("SET SESSION max_execution_time = {seconds}000")),
-            };
-            if let Some(limit) = limit {
-                lease.session.query(&limit, deadline).await?;
-            }
+        let Errand { needs, tunables, deadline, .. } = self.errand;
+        line.query(LOCK_WAIT, *deadline).await?;
+        if let Some(limit) = self.errand.server_limit.and_then(|limit| server_limit(line.server(), limit)) {
+            line.query(&limit, *deadline).await?;
         }
-        let version = lease.session.server().version_text.clone();
+        let version = line.server().version_text.clone();
         let facts = match self.found.of(&version) {
             Some(facts) => facts,
             None => {
-                let needs: Vec<Needs> = self.target.collectors.iter().map(|collector| collector.needs).collect();
                 let mut answers = Vec::new();
-                for sql in Facts::statements(&needs, &self.target.tunables, lease.session.server()) {
-                    answers.push(lease.session.query(&sql, deadline).await?);
+                for sql in Facts::statements(needs, tunables, line.server()) {
+                    answers.push(line.query(&sql, *deadline).await?);
                 }
                 let facts = Arc::new(Facts::read(&answers));
                 self.found.keep(&version, facts.clone());
@@ -274,12 +330,15 @@ impl Round<'_> {
         self.facts = Some(facts.clone());
         Ok(facts)
     }
+}
 
-    async fn acquire(&self, deadline: Instant) -> Result<Lease<Opener>, Failure> {
-        let which = if self.is_long { Which::Beyond } else { Which::Working };
-        match timeout_at(deadline, self.pool.acquire(which)).await {
-            Ok(acquired) => acquired.map_err(Refused::failure),
-            Err(_) => Err(Refused::Timeout.failure()),
+/// What has the server end a statement before we do, so that the connection lives.
+fn server_limit(server: &Server, limit: Duration) -> Option<String> {
+    let seconds = limit.as_secs_f64();
+    match server.is_mariadb() {
+        true => server.mariadb_since(10, 1, 1).then(|| format!("SET SESSION max_statement_time = {seconds:.3}")),
+        false => {
+            server.mysql_since(5, 7, 8).then(|| format!("SET SESSION max_execution_time = {:.0}", seconds * 1000.0))
         }
     }
 }

@@ -11,9 +11,11 @@ use super::ladder;
 use super::pools::{Exercise, Plan};
 use super::recovery::Manner;
 use crate::collect::{self, COLLECTORS, Collector, Pace, Tunables};
+use crate::config::secret::Secret;
 use crate::config::{self, Config, Judges, Loaded, Mistakes};
 use crate::mysql::endpoint::Endpoint;
 use crate::mysql::handshake::{Access, SystemRoots, TlsPolicy};
+use crate::mysql::pattern::Pattern;
 use crate::mysql::pool::{ResetOnReturn, Settings};
 
 /// One server to watch.
@@ -65,10 +67,40 @@ impl Target {
     }
 }
 
+/// What visits go by, as configured.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub modules: BTreeMap<String, Module>,
+    pub allow: Vec<Pattern>,
+    /// How many visits at once.
+    pub limit: usize,
+    /// Where the scraper does not say its own deadline.
+    pub timeout: Duration,
+    /// How much earlier than that of the scraper.
+    pub timeout_offset: Duration,
+    /// Of servers that are no target.
+    pub collectors: Vec<&'static Collector>,
+    pub tunables: Tunables,
+}
+
+/// An account that a client of `/probe` may choose.
+#[derive(Clone, Debug)]
+pub struct Module {
+    pub user: String,
+    pub password: Secret,
+    /// The servers that it may be shown to; those that all may be asked about where none are said.
+    pub allow: Option<Vec<Pattern>>,
+    pub cleartext: bool,
+    pub tls: config::Tls,
+    /// The same with its files read.
+    pub policy: TlsPolicy,
+}
+
 /// What only this side of the house can judge, for the loader's list of mistakes.
 pub fn judges() -> Judges {
     Judges {
         address: |address| Endpoint::parse(address).map(drop),
+        pattern: |pattern| Pattern::parse(pattern).map(drop),
         collector: |name| match collect::named(name) {
             Some(_) => Ok(()),
             None => {
@@ -140,6 +172,50 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
         }));
     }
     if mistakes.is_empty() { Ok(targets) } else { Err(mistakes) }
+}
+
+/// What visits go by, or every mistake that shows only when its files are read.
+pub fn rules(loaded: &Loaded) -> Result<Rules, Mistakes> {
+    let config = &loaded.config;
+    let mut mistakes = Mistakes::default();
+    let roots = SystemRoots::default();
+    let mut modules = BTreeMap::new();
+    for (name, module) in &config.auth_modules {
+        let policy = TlsPolicy::load(&module.tls, &roots).map_err(|found| {
+            for mistake in found {
+                let path = format!("auth_modules.{name}.tls.{}", mistake.setting);
+                let file = mistake.path.as_ref().map(|path| format!("{}: ", path.display())).unwrap_or_default();
+                mistakes.add(loaded.origins.of(&path), &path, format!("{file}{}", mistake.problem));
+            }
+        });
+        let Ok(policy) = policy else { continue };
+        modules.insert(
+            name.clone(),
+            Module {
+                user: module.user.clone(),
+                password: module.password.clone(),
+                allow: module.allow.as_deref().map(patterns),
+                cleartext: module.cleartext,
+                tls: module.tls.clone(),
+                policy,
+            },
+        );
+    }
+    let rules = Rules {
+        modules,
+        allow: patterns(&config.probe.allow),
+        limit: config.probe.limit as usize,
+        timeout: config.probe.timeout,
+        timeout_offset: config.probe.timeout_offset,
+        collectors: collectors(config),
+        tunables: tunables(config),
+    };
+    if mistakes.is_empty() { Ok(rules) } else { Err(mistakes) }
+}
+
+/// They were judged with the configuration; a server that my.cnf names in words that are no address is none.
+fn patterns(texts: &[String]) -> Vec<Pattern> {
+    texts.iter().filter_map(|text| Pattern::parse(text).ok()).collect()
 }
 
 /// The pool of the collectors comes first: the one called `default`, or else the first by name.

@@ -42,6 +42,11 @@ impl Exposition {
         self.series.get(&series).copied()
     }
 
+    /// The value of a series without the label `target`, as it stands.
+    pub(crate) fn plain(&self, series: &str) -> Option<f64> {
+        self.series.get(series).copied()
+    }
+
     pub(crate) fn up(&self) -> bool {
         self.of("mysql_up", "") == Some(1.0)
     }
