@@ -27,6 +27,7 @@ impl Page<'_> {
         writeln!(self.out, "web:")?;
         let addresses: Vec<String> = config.web.listen_addresses.iter().map(|text| quoted(text)).collect();
         self.line("web.listen_addresses", 1, format!("[{}]", addresses.join(", ")))?;
+        self.line("web.systemd_socket", 1, config.web.systemd_socket)?;
         self.line("web.telemetry_path", 1, scalar(&config.web.telemetry_path))?;
         if let Some(file) = &config.web.config_file {
             self.line("web.config_file", 1, scalar(&file.to_string_lossy()))?;

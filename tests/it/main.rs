@@ -14,6 +14,7 @@ mod collectors;
 mod order;
 mod config;
 mod drop_in;
+mod listening;
 mod golden;
 mod login;
 mod reasons;
