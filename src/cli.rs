@@ -44,7 +44,7 @@ struct Flags {
     /// The configuration file [default: ./exporter.yaml, else /etc/goneaway/exporter.yaml]
     #[arg(long = "config.file", value_name = "FILE", global = true)]
     config_file: Option<PathBuf>,
-    /// Address to listen on, as `:10306` or `127.0.0.1:10306`; may be repeated
+    /// Address to listen on, as `:10306`, `localhost:10306` or `unix:/run/goneaway/metrics.sock`; may be repeated
     #[arg(long = "web.listen-address", value_name = "ADDRESS", global = true)]
     web_listen_address: Vec<String>,
     /// Path of the metrics

@@ -4,11 +4,14 @@
 //! client, so `connection` gives each step of it an end, and `accept` keeps a place free for the next one. Whom to answer,
 //! and whether by TLS, an operator says in a file that `guard` keeps in force.
 //!
-//! `bind` first, so that a port that is taken ends the program before anything else has started; then `serve`.
+//! `bind` first (or `passed` and `adopt`, where systemd has bound), so that a port that is taken ends the program before anything else has started; then `serve`.
 
 mod handler;
 pub mod families;
 mod process;
+mod stream;
+mod unix;
+mod systemd;
 mod listen;
 mod answer;
 mod life;
@@ -38,5 +41,6 @@ mod tests;
 pub use accept::{Limits, serve};
 pub use families::FAMILIES;
 pub use guard::Guard;
-pub use listen::{BindError, Listener, bind};
+pub use listen::{BindError, ListenAddress, Listener, adopt, bind};
 pub use state::State;
+pub use systemd::{NotPassed, Passed, is_passed, passed};

@@ -11,12 +11,16 @@ use super::ready::{Ready, ready};
 use super::shutdown::Signals;
 use super::telemetry;
 use crate::collect::COLLECTORS;
-use crate::config::Loaded;
-use crate::http::{self, BindError};
+use crate::config::{Loaded, Web};
+use crate::http::{self, ListenAddress, Listener, Passed};
 use crate::watch::{Common, Watch, target};
 
 /// Runs until it is told to stop.
 pub(super) fn serve(loaded: Loaded) -> Exit {
+    let passed = match take_passed(&loaded.config.web) {
+        Ok(passed) => passed,
+        Err(exit) => return exit,
+    };
     let ready = match ready(&loaded) {
         Ok(ready) => ready,
         Err(mistakes) => return complain(&mistakes),
@@ -27,6 +31,9 @@ pub(super) fn serve(loaded: Loaded) -> Exit {
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
+    if passed.is_none() && http::is_passed() {
+        warn!("systemd passed sockets that are not used; `--web.systemd-socket` takes them");
+    }
     raise_descriptor_limit();
     warn_of_few_descriptors(&ready.targets);
     // One thread: with a thousand targets it needs less memory than several, and no more time.
@@ -34,17 +41,57 @@ pub(super) fn serve(loaded: Loaded) -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("error: cannot start the runtime\n  cause: {error}")),
     };
-    let exit = runtime.block_on(run(loaded, ready));
+    let exit = runtime.block_on(run(loaded, passed, ready));
     // A name that is still being resolved, in a thread that cannot be stopped, must not hold the process.
     runtime.shutdown_background();
     exit
 }
 
-async fn run(loaded: Loaded, ready: Ready) -> Exit {
+/// Takes systemd's sockets, if they are wanted.
+fn take_passed(web: &Web) -> Result<Option<Passed>, Exit> {
+    if !web.systemd_socket {
+        return Ok(None);
+    }
+    // SAFETY: there is one thread yet, and reading the configuration has left no descriptor open.
+    let passed = unsafe { http::passed() };
+    passed.map(Some).map_err(|error| {
+        complain(&format!("error: cannot take sockets from systemd\n  cause: {error}\n  hint: {}", error.hint))
+    })
+}
+
+fn listen(web: &Web, passed: Option<Passed>) -> Result<Vec<Listener>, Exit> {
+    let Some(passed) = passed else {
+        return http::bind(&web.listen_addresses).map_err(|error| {
+            let cause =
+                std::error::Error::source(&error).map(|cause| format!("\n  cause: {cause}")).unwrap_or_default();
+            complain(&format!("error: {error}{cause}\n  hint: {}", error.hint))
+        });
+    };
+    http::adopt(passed)
+        .map_err(|error| complain(&format!("error: cannot use the sockets of systemd\n  cause: {error}")))
+}
+
+/// Says where it listens. How to ask at a unix socket few people know by heart.
+fn tell(address: &ListenAddress, scheme: &str, web: &Web) {
+    let from = if web.systemd_socket { "systemd" } else { "goneaway" };
+    match address {
+        ListenAddress::Tcp(address) => info!(%address, from, "listening"),
+        ListenAddress::Unix(path) => {
+            let (option, path) = match path.strip_prefix('@') {
+                Some(name) => ("--abstract-unix-socket", name),
+                None => ("--unix-socket", path.as_str()),
+            };
+            let ask = format!("curl {option} {path} {scheme}://localhost{}", web.telemetry_path);
+            info!(%address, from, ask, "listening");
+        }
+    }
+}
+
+async fn run(loaded: Loaded, passed: Option<Passed>, ready: Ready) -> Exit {
     let Ready { targets, rules, guard } = ready;
-    let listeners = match http::bind(&loaded.config.web.listen_addresses) {
+    let listeners = match listen(&loaded.config.web, passed) {
         Ok(listeners) => listeners,
-        Err(error) => return complain(&told(&error)),
+        Err(exit) => return exit,
     };
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
@@ -52,7 +99,7 @@ async fn run(loaded: Loaded, ready: Ready) -> Exit {
     };
     let (stop, stopped) = watch::channel(false);
     let config = loaded.file.as_ref().map_or("none".to_owned(), |file| file.display().to_string());
-    let addresses: Vec<String> = listeners.iter().map(|listener| listener.local_address().to_string()).collect();
+    let addresses: Vec<String> = listeners.iter().map(|listener| listener.address().to_string()).collect();
     info!(
         version = env!("CARGO_PKG_VERSION"),
         config,
@@ -60,6 +107,9 @@ async fn run(loaded: Loaded, ready: Ready) -> Exit {
         listening = addresses.join(","),
         "started"
     );
+    for listener in &listeners {
+        tell(listener.address(), guard.scheme(), &loaded.config.web);
+    }
 
     let on = |name: &str| targets.iter().any(|target| target.collectors.iter().any(|collector| collector.name == name));
     let collectors = COLLECTORS.iter().map(|collector| (collector.name, on(collector.name))).collect();
@@ -131,9 +181,4 @@ fn warn_of_few_descriptors(targets: &[Arc<target::Target>]) {
             connections, "the limit of open files is low for so many targets; raise it (`ulimit -n`, LimitNOFILE=)"
         );
     }
-}
-
-fn told(error: &BindError) -> String {
-    let cause = std::error::Error::source(error).map(|cause| format!("\n  cause: {cause}")).unwrap_or_default();
-    format!("error: {error}{cause}\n  hint: {}", error.hint())
 }

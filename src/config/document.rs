@@ -46,21 +46,15 @@ impl Walk<'_, '_> {
             (Content::List(items), Some(setting)) if setting.kind.is_list() => {
                 self.items(setting, items, &at, key);
             }
-            (Content::Text { text, .. }, Some(setting))
-                if matches!(setting.kind, Kind::Spans { .. } | Kind::Patterns) =>
-            {
+            (Content::Text { text, .. }, Some(setting)) if setting.kind.is_list() => {
                 said(self.filling, &self.path, &at, text);
             }
-            (Content::Text { text, plain }, Some(setting)) if setting.kind != Kind::Listen => {
-                match *plain && is_ambiguous(setting.kind, text) {
-                    true => self.wrong(
-                        &at,
-                        key,
-                        "`null` may be the word or mean nothing; quote it, or leave the value empty",
-                    ),
-                    false => self.filling.scalar(&self.path, &at, key, text),
+            (Content::Text { text, plain }, Some(setting)) => match *plain && is_ambiguous(setting.kind, text) {
+                true => {
+                    self.wrong(&at, key, "`null` may be the word or mean nothing; quote it, or leave the value empty")
                 }
-            }
+                false => self.filling.scalar(&self.path, &at, key, text),
+            },
             (other, Some(setting)) => self.wrong(&at, key, &misshapen(other, setting)),
             (other, None) => {
                 self.filling.mistakes.at(&at, &self.path.join("."), not_a_group(other, &self.path));
@@ -149,7 +143,7 @@ fn is_ambiguous(kind: Kind, text: &str) -> bool {
     matches!(kind, Kind::Text | Kind::Address | Kind::File | Kind::Variable) && text.eq_ignore_ascii_case("null")
 }
 
-/// A list or a map where one value belongs, or one value where a list does.
+/// A list or a map where one value belongs, or a map where a list does.
 fn misshapen(content: &Content, setting: &Setting) -> String {
     let sample = setting.sample();
     match content {
@@ -161,8 +155,7 @@ fn misshapen(content: &Content, setting: &Setting) -> String {
         }
         Content::List(_) => format!("is a list; write one value, such as `{sample}`"),
         Content::Map(_) if setting.kind.is_list() => format!("is a map; write a list, such as `[\"{sample}\"]`"),
-        Content::Map(_) => format!("is a map; write one value, such as `{sample}`"),
-        _ => format!("is a single value; write a list, such as `[\"{sample}\"]`"),
+        _ => format!("is a map; write one value, such as `{sample}`"),
     }
 }
 

@@ -67,9 +67,10 @@ pub(crate) fn beside(reason: &str) -> String {
     )
 }
 
-/// Takes the flags that count beside a file too: those of the collectors.
+/// Takes the flags that count beside a file too: those of the collectors, and of the HTTP side.
 pub(crate) fn beside_a_file(asked: &MysqldExporter, filling: &mut Filling<'_>, warnings: &mut Vec<String>) {
     judge(&asked.flags, filling.mistakes);
+    sockets(&asked.flags, filling);
     for not_built in collectors(&asked.flags, filling) {
         if let Some(typed) = not_built.typed {
             warnings.push(missing(typed, not_built.name));
@@ -102,6 +103,7 @@ pub(crate) fn read(
     warnings.extend(my_cnf.warnings.iter().cloned());
 
     let mut filling = Filling::new(mistakes, Path::new(""), judges);
+    sockets(flags, &mut filling);
     let not_built = collectors(flags, &mut filling);
     let mut lowering = Lowering { filling, warnings, flags, my_cnf: &my_cnf, file: file.as_ref(), environment };
     let auth_modules = match dsn {
@@ -145,17 +147,20 @@ fn defaults(mistakes: &mut Mistakes, judges: Judges) -> Layer {
     filling.done()
 }
 
-/// Says what is wrong with single flags, and which cannot be had.
+/// Says what is wrong with single flags.
 fn judge(flags: &[GivenFlag], mistakes: &mut Mistakes) {
     for given in flags {
-        let place = Place::Flag(given.typed.clone());
         if let Some(says) = given.mistake() {
-            mistakes.at(&place, "", says);
+            mistakes.at(&Place::Flag(given.typed.clone()), "", says);
         }
-        if given.name == "web.systemd-socket" && given.is_on() {
-            let says = "taking sockets from systemd cannot be had yet; leave this flag out";
-            mistakes.at(&place, "", says.to_owned());
-        }
+    }
+}
+
+/// Takes what the flags say of systemd's sockets.
+fn sockets(flags: &[GivenFlag], filling: &mut Filling<'_>) {
+    if let Some(given) = given(flags, "web.systemd-socket").filter(|given| given.mistake().is_none()) {
+        let place = Place::Flag(given.typed.clone());
+        filling.scalar(&keys("web.systemd_socket"), &place, &place, given.last());
     }
 }
 

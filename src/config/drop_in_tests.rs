@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::drop_in::MysqldExporter;
 use super::exporter_flags::{EXPORTER_FLAGS, GivenFlag, Takes, exporter_collectors, flag};
+use super::flags::Flag;
 use super::from_mysqld_exporter::from_mysqld_exporter;
 use super::layer::Judges;
 use super::load::{Loaded, Sources, load};
@@ -385,11 +386,11 @@ fn every_mistake_has_its_place() {
     );
     check(
         "",
-        &[USER, "exporter.max_open_connections=0", "collect.heartbeat=yes", "web.systemd-socket"],
+        &[USER, "exporter.max_open_connections=0", "collect.heartbeat=yes", "web.systemd-socket=1"],
         &[
             "--collect.heartbeat: `yes` is neither true nor false; write `true`",
             "--exporter.max_open_connections: `0` is out of range; write a number from 1 to 4294967295",
-            "--web.systemd-socket: taking sockets from systemd cannot be had yet; leave this flag out",
+            "--web.systemd-socket: `1` is neither true nor false; write `true`",
         ],
     );
     let case = Case::new("").flags(&[USER]).env("GONEAWAY_TARGETS__OTHER__ADDRESS", "x");
@@ -403,6 +404,23 @@ fn every_mistake_has_its_place() {
     let wrong = case.wrong();
     assert!(wrong.contains("--config.file: given beside `--mysqld.username`"), "{wrong}");
     assert!(wrong.contains("`goneaway config from-mysqld-exporter FLAGS…`"), "{wrong}");
+}
+
+#[test]
+fn systemds_sockets_are_taken_in_both_modes() {
+    let place = |loaded: &Loaded| loaded.origins.of("web.systemd_socket").expect("it has one").place.brief();
+    let loaded = Case::new("").flags(&[USER, "web.systemd-socket"]).good();
+    assert_eq!((loaded.config.web.systemd_socket, place(&loaded).as_str()), (true, "--web.systemd-socket"));
+    assert!(!Case::new("").flags(&[USER]).good().config.web.systemd_socket);
+
+    let mut case = Case::new("").flags(&["no-web.systemd-socket"]);
+    case.write("exporter.yaml", "web: {systemd_socket: true}\ntargets: {a: {address: a}}\n");
+    case.sources.search = vec![case.folder.join("exporter.yaml")];
+    let loaded = case.good();
+    assert_eq!((loaded.config.drop_in.is_some(), loaded.config.web.systemd_socket), (false, false));
+    assert_eq!(place(&loaded), "--no-web.systemd-socket");
+    case.sources.mysqld_exporter.flags.clear();
+    assert!(case.good().config.web.systemd_socket);
 }
 
 #[test]
@@ -444,4 +462,11 @@ fn the_file_that_is_written_does_the_same_and_holds_no_secret() {
     assert!(yaml.contains("    # Write the password into this file; it is not repeated here.\n"), "{yaml}");
     assert!(yaml.contains("# The section `[o]` of my.cnf"), "{yaml}");
     check(Case::new("").env("DATA_SOURCE_NAME", "u:hunter2@unix(/run/my.sock)/app"));
+    let mut case = Case::new("").flags(&[USER, "web.systemd-socket"]);
+    let addresses = ["localhost:9104", "unix:/run/goneaway/metrics.sock"];
+    case.sources.flags = vec![Flag::new("--web.listen-address", "web.listen_addresses", addresses)];
+    let yaml = check(case);
+    let web =
+        "web:\n  listen_addresses: [\"localhost:9104\", \"unix:/run/goneaway/metrics.sock\"]\n  systemd_socket: true\n";
+    assert!(yaml.contains(web), "{yaml}");
 }

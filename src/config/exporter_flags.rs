@@ -142,7 +142,7 @@ flags! {
     "exporter.query_timeout" Count { least: 0 } = "0", "Seconds that an answer may take; 0 for our own default";
     "exporter.max_open_connections" Count { least: 1 } = "2", "Most connections to the server; fewer than 3 are 3";
     "timeout-offset" Seconds = "0.25", "Seconds by which /probe answers earlier than the scraper's own timeout";
-    "web.systemd-socket" Switch = "false", "Take the sockets that systemd opened; refused, as it is not supported yet";
+    "web.systemd-socket" Switch = "false", "Take the sockets that systemd opened, and listen on no address";
 
     "collect.global_status" Switch = "true", "SHOW GLOBAL STATUS";
     "collect.global_variables" Switch = "true", "SHOW GLOBAL VARIABLES";

@@ -64,7 +64,7 @@ pub(crate) enum Kind {
         most: Duration,
     },
     Choice(&'static [&'static str]),
-    /// A list of addresses to listen on.
+    /// A list of addresses to listen on; one alone needs no list.
     Listen,
     /// The path of an HTTP route of ours.
     Route,
@@ -118,8 +118,11 @@ macro_rules! settings {
 }
 
 settings! {
-    /// Where goneaway listens, each `address:port`; without an address, on all.
+    /// Where goneaway listens, one or a list: `address:port` (without an address, on all of the machine; a host name is
+    /// each of its own), or `unix:` and the absolute path of a unix socket.
     "web.listen_addresses": Kind::Listen, default ":10306";
+    /// Takes the sockets that systemd opened (`deploy/goneaway.socket`), and listens on no address of `listen_addresses`.
+    "web.systemd_socket": Kind::Switch, default "false";
     /// The path of the metrics.
     "web.telemetry_path": Kind::Route, default "/metrics";
     /// A file in the web configuration format of Prometheus' exporters: TLS, basic authentication, headers, a rate limit.
@@ -302,6 +305,7 @@ const OTHER_WORDS: &[(&str, &str)] = &[
     ("logging", "log"),
     ("servers", "targets"),
     ("listen", "listen_addresses"),
+    ("systemd", "systemd_socket"),
 ];
 
 /// The setting of a path.

@@ -73,6 +73,8 @@ pub struct Probe {
 #[serde(deny_unknown_fields)]
 pub struct Web {
     pub listen_addresses: Vec<String>,
+    /// Sockets that systemd opened, in the place of those addresses.
+    pub systemd_socket: bool,
     pub telemetry_path: String,
     /// TLS, authentication and limits of the HTTP side; read by whoever serves.
     pub config_file: Option<PathBuf>,

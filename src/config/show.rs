@@ -26,6 +26,7 @@ impl Page<'_> {
         writeln!(self.out, "# The configuration in effect. A comment says where its value comes from.")?;
         writeln!(self.out, "web:")?;
         self.line("web.listen_addresses", 1, texts(&config.web.listen_addresses))?;
+        self.line("web.systemd_socket", 1, config.web.systemd_socket)?;
         self.line("web.telemetry_path", 1, scalar(&config.web.telemetry_path))?;
         if let Some(file) = &config.web.config_file {
             self.line("web.config_file", 1, scalar(&file.to_string_lossy()))?;

@@ -101,6 +101,31 @@ fn a_path_starts_from_the_folder_of_its_file_and_a_typed_one_from_where_it_is_ty
 }
 
 #[test]
+fn where_to_listen_is_one_address_or_a_list_and_flags_replace_it() {
+    let check = |web: &str, env: &[(&str, &str)], flags: &[&str], expect: &[&str]| {
+        let folder = Folder::with(&format!("web: {web}\n{ORDERS}"));
+        let flags = vec![Flag::new("--web.listen-address", "web.listen_addresses", flags.iter().copied())];
+        let config = folder.load(env, flags).unwrap_or_else(|mistakes| panic!("{mistakes}")).config;
+        assert_eq!(config.web.listen_addresses, expect, "{web} {env:?}");
+    };
+    let (unix, variable) = ("unix:/run/goneaway/metrics.sock", "GONEAWAY_WEB__LISTEN_ADDRESSES");
+    check("{listen_addresses: localhost:80}", &[], &[], &["localhost:80"]);
+    check("{listen_addresses: ':1, unix:/run/goneaway/metrics.sock'}", &[], &[], &[":1", unix]);
+    check("{listen_addresses: [':1', 'unix:/run/a, b']}", &[], &[], &[":1", "unix:/run/a, b"]);
+    check("{listen_addresses: [':1', ':2']}", &[(variable, ":3,unix:/run/goneaway/metrics.sock")], &[], &[":3", unix]);
+    check("{listen_addresses: ':1'}", &[(variable, ":2")], &["localhost:3", unix], &["localhost:3", unix]);
+}
+
+#[test]
+fn the_flags_name_of_a_setting_is_answered_with_the_settings() {
+    assert!(
+        wrong(&format!("web: {{listen_address: ':1'}}\n{ORDERS}"), &[]).contains("did you mean `listen_addresses`?")
+    );
+    let says = wrong(ORDERS, &[("GONEAWAY_WEB__LISTEN_ADDRESS", ":1")]);
+    assert!(says.contains("did you mean `LISTEN_ADDRESSES`?"), "{says}");
+}
+
+#[test]
 fn a_target_counts_more_than_defaults_of_any_layer() {
     let yaml = "defaults: {every: 20s, user: shared}\ntargets:\n  a: {address: a, every: 30s}\n  b: {address: b}\n";
     let loaded = good(yaml, &[("GONEAWAY_DEFAULTS__EVERY", "40s")]);

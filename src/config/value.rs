@@ -1,6 +1,6 @@
 //! A text becomes the value of a setting, or the reason why it cannot.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -137,6 +137,13 @@ fn or(choices: &[&str]) -> String {
 
 fn listen(text: &str) -> Result<String, String> {
     let port_is_good = |port: &str| port.parse::<u16>().is_ok() && port.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some(path) = text.strip_prefix("unix:") {
+        return socket(text, path);
+    }
+    if text.starts_with(['/', '@']) {
+        let path = if text.starts_with('/') { text } else { "/run/goneaway/metrics.sock" };
+        return Err(format!("`{text}` is not an address and a port; for a unix socket write `unix:{path}`"));
+    }
     if text.contains("://") {
         return Err(format!("`{text}` is a URL; write an address and a port, such as `127.0.0.1:10306`"));
     }
@@ -151,7 +158,7 @@ fn listen(text: &str) -> Result<String, String> {
         return Err(format!("`{text}` has no port; write `{full}`"));
     }
     let Some((host, port)) = text.rsplit_once(':') else {
-        return Err(format!("`{text}` has no port; write `:10306`, `127.0.0.1:10306` or `[::1]:10306`"));
+        return Err(format!("`{text}` has no port; write `:10306`, `127.0.0.1:10306`, `[::1]:10306` or `host:10306`"));
     };
     if !port_is_good(port) {
         return Err(format!("`{port}` is not a port; write a number up to 65535"));
@@ -159,11 +166,38 @@ fn listen(text: &str) -> Result<String, String> {
     let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     match bracketed {
         Some(inner) if inner.parse::<Ipv6Addr>().is_ok() => Ok(text.to_owned()),
-        None if host.is_empty() || host.parse::<std::net::Ipv4Addr>().is_ok() => Ok(text.to_owned()),
+        None if host.is_empty() || host.parse::<Ipv4Addr>().is_ok() || is_host(host) => Ok(text.to_owned()),
         _ if host.contains(':') => Err(format!("`{host}` is not an IPv6 address in brackets, such as `[::1]`")),
         _ => Err(format!(
-            "`{host}` is not an IP address; write one, such as `127.0.0.1:{port}`, or only `:{port}` for all"
+            "`{host}` is neither an IP address nor a host name; write one, such as `127.0.0.1:{port}`, or only \
+             `:{port}` for all"
         )),
+    }
+}
+
+/// Whether it may be a name. What has only digits and dots is an address, if a wrong one.
+fn is_host(host: &str) -> bool {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    host.chars().all(is_name) && !host.starts_with(['-', '.']) && host.contains(|c: char| c.is_ascii_alphabetic())
+}
+
+/// As long as a path may be in the address of a socket (unix(7)).
+const SOCKET_BYTES: usize = 107;
+
+/// What follows `unix:`.
+fn socket(text: &str, path: &str) -> Result<String, String> {
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.starts_with('@') {
+        return Err(format!("`{text}` is an abstract socket, which anybody may connect to; write an absolute path"));
+    }
+    if !path.starts_with('/') || path.ends_with('/') {
+        return Err(format!(
+            "`{text}` is not the absolute path of a unix socket; write one such as `unix:/run/goneaway/metrics.sock`"
+        ));
+    }
+    match path.len() > SOCKET_BYTES {
+        true => Err(format!("`{text}` is too long; the path of a unix socket has at most {SOCKET_BYTES} bytes")),
+        false => Ok(text.to_owned()),
     }
 }
 
@@ -268,8 +302,18 @@ mod tests {
     }
 
     #[test]
-    fn listen_addresses_are_told_from_names_and_halves() {
-        for good in [":10306", "127.0.0.1:10306", "[::]:10306", "[::1]:0", ":0"] {
+    fn listen_addresses_are_told_from_halves_and_urls() {
+        for good in [
+            ":10306",
+            "127.0.0.1:10306",
+            "[::]:10306",
+            "[::1]:0",
+            ":0",
+            "localhost:80",
+            "db-1.example_net.:80",
+            "unix:/run/goneaway/metrics.sock",
+            "unix:///run/goneaway/metrics.sock",
+        ] {
             check(Kind::Listen, good, text(good));
         }
         for (wrong, says) in [
@@ -277,11 +321,19 @@ mod tests {
             ("127.0.0.1", "`127.0.0.1` has no port; write `127.0.0.1:10306`"),
             ("::1", "`::1` has no port; write `[::1]:10306`"),
             ("[::1]", "`[::1]` has no port; write `[::1]:10306`"),
-            ("localhost", "`localhost` has no port; write `:10306`, `127.0.0.1:10306` or `[::1]:10306`"),
+            ("localhost", "`localhost` has no port; write `:10306`, `127.0.0.1:10306`, `[::1]:10306` or `host:10306`"),
             (
-                "localhost:80",
-                "`localhost` is not an IP address; write one, such as `127.0.0.1:80`, or only `:80` for all",
+                "127.0.0.256:80",
+                "`127.0.0.256` is neither an IP address nor a host name; write one, such as `127.0.0.1:80`, or only \
+                 `:80` for all",
             ),
+            ("/run/a.sock", "`/run/a.sock` is not an address and a port; for a unix socket write `unix:/run/a.sock`"),
+            (
+                "unix:a.sock",
+                "`unix:a.sock` is not the absolute path of a unix socket; write one such as \
+                 `unix:/run/goneaway/metrics.sock`",
+            ),
+            ("unix:@a", "`unix:@a` is an abstract socket, which anybody may connect to; write an absolute path"),
             (":66000", "`66000` is not a port; write a number up to 65535"),
             ("66000", "`66000` is not a port; write a number up to 65535, as in `:10306`"),
             (":+80", "`+80` is not a port; write a number up to 65535"),
@@ -290,6 +342,12 @@ mod tests {
         ] {
             check(Kind::Listen, wrong, Err(says));
         }
+        let long = format!("unix:/{}", "x".repeat(107));
+        check(
+            Kind::Listen,
+            &long,
+            Err(&format!("`{long}` is too long; the path of a unix socket has at most 107 bytes")),
+        );
     }
 
     #[test]

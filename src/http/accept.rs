@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -25,6 +24,7 @@ use super::life::{Deadlines, Life, Step};
 use super::listen::Listener;
 use super::process::open_files_limit;
 use super::state::State;
+use super::stream::Stream;
 
 /// What clients may take from us.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +78,7 @@ pub async fn serve(listeners: Vec<Listener>, state: Arc<State>, limits: Limits, 
 }
 
 pub(super) async fn run(
-    mut accept: impl FnMut(&mut Context<'_>) -> Poll<io::Result<TcpStream>>,
+    mut accept: impl FnMut(&mut Context<'_>) -> Poll<io::Result<Stream>>,
     state: Arc<State>,
     limits: Limits,
     shutdown: impl Future<Output = ()>,
@@ -143,7 +143,7 @@ impl Connections {
         }
     }
 
-    fn start(&mut self, stream: TcpStream) {
+    fn start(&mut self, stream: Stream) {
         let life = Arc::new(Life::new());
         let served =
             connection::serve(stream, life.clone(), self.state.clone(), self.deadlines, self.closing.subscribe());

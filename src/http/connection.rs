@@ -9,9 +9,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
@@ -20,6 +18,7 @@ use super::life::{Deadlines, Life, Step};
 use super::opening::{Opened, open};
 use super::routes;
 use super::state::State;
+use super::stream::Stream;
 use super::wire::{Socket, Wire};
 
 /// Request line and headers together. Browsers that share cookies with others on the host come with several KiB.
@@ -28,21 +27,18 @@ const HEAD_BYTES: usize = 16 * 1024;
 /// What hyper may buffer of a connection, answers aside.
 const BUFFER_BYTES: usize = 32 * 1024;
 
-/// What the system may hold of an answer.
-const SEND_BYTES: usize = 128 * 1024;
-
 /// A request that was begun before the shutdown may still be completed for so long.
 const LAST_ASK: Duration = Duration::from_millis(250);
 
 /// Serves a connection until its end, whoever causes it.
 pub(super) async fn serve(
-    stream: TcpStream,
+    stream: Stream,
     life: Arc<Life>,
     state: Arc<State>,
     deadlines: Deadlines,
     mut closing: watch::Receiver<bool>,
 ) {
-    prepare(&stream, &deadlines);
+    stream.prepare(deadlines.answering);
     let opened = tokio::select! {
         biased;
         opened = open(&state.guard, Socket::new(stream, life.clone())) => opened,
@@ -117,16 +113,6 @@ async fn talk(
 /// How long the present step has taken.
 fn elapsed(life: &Life) -> Duration {
     Instant::now().saturating_duration_since(life.rank().1)
-}
-
-/// None of these is worth a connection: the deadlines hold without them.
-fn prepare(stream: &TcpStream, deadlines: &Deadlines) {
-    let _ = stream.set_nodelay(true);
-    // The system reports room only when a third of this is free: of megabytes, a slow client would seem to take nothing.
-    let _ = SockRef::from(stream).set_send_buffer_size(SEND_BYTES);
-    // What the system has taken from us and the client does not take from the system.
-    #[cfg(target_os = "linux")]
-    let _ = SockRef::from(stream).set_tcp_user_timeout(Some(deadlines.answering));
 }
 
 /// A request in the service. Dropped when it is answered, or with the connection.

@@ -73,6 +73,14 @@ impl Guard {
         Ok(Guard { watched, ..Guard::open() })
     }
 
+    /// What a client's URL begins with, by what was read last.
+    pub fn scheme(&self) -> &'static str {
+        match self.watched.as_ref().is_some_and(|watched| watched.now().rules.tls.is_some()) {
+            true => "https",
+            false => "http",
+        }
+    }
+
     /// What is in force now.
     pub(super) async fn rules(&self) -> Arc<Rules> {
         let Some(watched) = &self.watched else { return self.open.clone() };

@@ -3,6 +3,7 @@
 mod clients;
 mod routes;
 mod tls;
+mod unix;
 mod web;
 
 use std::collections::BTreeMap;
@@ -52,7 +53,7 @@ impl Site {
         let state = State::new(board, Events::keeping(100), collectors, telemetry_path).guarded(guard);
         let state = Arc::new(state);
         let listeners = bind(&["127.0.0.1:0".to_owned()]).expect("the system chooses a free port");
-        let address = listeners[0].local_address();
+        let address = listeners[0].address().tcp().expect("it was bound to TCP");
         let (shutdown, told) = oneshot::channel::<()>();
         let served = tokio::spawn(serve(listeners, state.clone(), limits, async { told.await.unwrap_or(()) }));
         Site { address, state, shutdown, served }

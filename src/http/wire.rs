@@ -9,34 +9,32 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::life::Life;
+use super::stream::Stream;
 
 /// A socket that tells whether the system has room for what we send.
 #[derive(Debug)]
 pub(super) struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     life: Arc<Life>,
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, life: Arc<Life>) -> Socket {
+    pub(super) fn new(stream: Stream, life: Arc<Life>) -> Socket {
         Socket { stream, life }
     }
 
     /// The first byte that the client sent; it stays to be read. None when it sends none.
     pub(super) async fn first_byte(&self) -> io::Result<Option<u8>> {
-        let mut byte = [0];
-        Ok((self.stream.peek(&mut byte).await? == 1).then_some(byte[0]))
+        self.stream.first_byte().await
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
         if self.life.is_aborted() {
-            // Nothing is lost when this fails: the system then takes its own time.
-            let _ = self.stream.set_zero_linger();
+            self.stream.will_reset();
         }
     }
 }

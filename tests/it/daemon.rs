@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::exposition::Exposition;
@@ -220,7 +220,14 @@ pub(crate) async fn get_in(address: SocketAddr, path: &str, headers: &str, versi
     ask(stream, "GET", path, headers, version).await
 }
 
-async fn ask(mut stream: TcpStream, method: &str, path: &str, headers: &str, version: &str) -> Answer {
+/// One request on a stream that is open, and closed then.
+pub(crate) async fn ask(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    method: &str,
+    path: &str,
+    headers: &str,
+    version: &str,
+) -> Answer {
     let request = format!("{method} {path} HTTP/{version}\r\nHost: test\r\nConnection: close\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).await.expect("it reads");
     let mut bytes = Vec::new();

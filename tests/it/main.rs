@@ -15,6 +15,7 @@ mod visits;
 mod order;
 mod config;
 mod drop_in;
+mod listening;
 mod golden;
 mod login;
 mod reasons;

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::http::accept::run;
 use crate::http::places::SCRAPES;
+use crate::http::stream::Stream;
 
 /// Far more than sockets hold.
 const HUGE: usize = 100_000;
@@ -21,7 +22,7 @@ pub(super) async fn small_client(site: &Site) -> Client {
     Client(socket.connect(site.address).await.unwrap())
 }
 
-fn make_scrapes_huge(site: &Site) {
+pub(super) fn make_scrapes_huge(site: &Site) {
     site.slot("orders").publish(block("orders", "mysql_conn_probe_success", HUGE), snapshot(None));
 }
 
@@ -267,12 +268,12 @@ struct Scripted {
 }
 
 fn scripted(site: &Site) -> Scripted {
-    let (accepts, mut given) = mpsc::unbounded_channel();
+    let (accepts, mut given) = mpsc::unbounded_channel::<io::Result<TcpStream>>();
     let (shutdown, told) = oneshot::channel::<()>();
     let state = site.state.clone();
     let run = tokio::spawn(async move {
         let accept = |cx: &mut std::task::Context<'_>| match given.poll_recv(cx) {
-            Poll::Ready(Some(accepted)) => Poll::Ready(accepted),
+            Poll::Ready(Some(accepted)) => Poll::Ready(accepted.map(Stream::Tcp)),
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
         };
         drop(run(accept, state, Limits::default(), async { told.await.unwrap_or(()) }).await);
