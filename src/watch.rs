@@ -17,6 +17,7 @@ pub mod standing;
 pub mod ladder;
 mod patience;
 pub mod pools;
+pub mod agenda;
 pub mod target;
 pub mod probe;
 mod exercise;

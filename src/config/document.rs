@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::environment::said;
-use super::layer::{Filling, folded, is_pool};
+use super::layer::{Filling, collector, folded, is_pool};
 use super::located::{self, Content, Entry, Node};
 use super::origin::{File, Place};
 use super::settings::{Kind, Setting, below, find, meant};
@@ -46,7 +46,7 @@ impl Walk<'_, '_> {
             (Content::List(items), Some(setting)) if setting.kind.is_list() => {
                 self.items(setting, items, &at, key);
             }
-            (Content::Text { text, .. }, Some(setting)) if matches!(setting.kind, Kind::Spans { .. }) => {
+            (Content::Text { text, .. }, Some(setting)) if matches!(setting.kind, Kind::Spans { .. } | Kind::Names) => {
                 said(self.filling, &self.path, &at, text);
             }
             (Content::Text { text, plain }, Some(setting)) if setting.kind != Kind::Listen => {
@@ -90,12 +90,24 @@ impl Walk<'_, '_> {
                 if is_pool(&self.path) {
                     self.filling.pool(&self.path, &at);
                 }
-                self.node(&entry.value, &at);
+                if self.is_asked(entry, &at) {
+                    self.node(&entry.value, &at);
+                }
             } else {
                 self.unknown(&entry.key, &at);
             }
             self.path.pop();
         }
+    }
+
+    /// Takes the name of a collector, where it is one; what is below an unknown one is not looked at.
+    fn is_asked(&mut self, entry: &Entry, at: &Place) -> bool {
+        let Some(name) = collector(&self.path) else { return true };
+        let is_known = self.filling.collector(name, at);
+        if is_known && matches!(entry.value.content, Content::Map(_)) {
+            self.filling.tuned(name, at, true);
+        }
+        is_known
     }
 
     /// A key that means nothing stands for the one that was meant, so that nobody misses that one too.
@@ -144,7 +156,8 @@ fn is_known(path: &[String]) -> bool {
 
 /// A plain `null` is taken as a word in a password only, where every text is meant.
 fn is_ambiguous(kind: Kind, text: &str) -> bool {
-    matches!(kind, Kind::Text | Kind::Address | Kind::File | Kind::Variable) && text.eq_ignore_ascii_case("null")
+    matches!(kind, Kind::Text | Kind::Address | Kind::File | Kind::Variable | Kind::Prefix | Kind::Pattern)
+        && text.eq_ignore_ascii_case("null")
 }
 
 /// A list or a map where one value belongs, or one value where a list does.
@@ -178,7 +191,9 @@ fn not_a_group(content: &Content, path: &[String]) -> String {
         ["targets", _, "pools"] | ["defaults", "pools"] => {
             format!("{is}; write each pool's name, `default:`, and its settings below it")
         }
-        ["collectors"] => format!("{is}; write each collector's name with `true` or `false`"),
+        ["collectors"] => {
+            format!("{is}; write each collector's name with `true` or `false`, or with its settings below it")
+        }
         group => {
             let first = below(group).first().copied().unwrap_or_default();
             format!("{is}; write its settings below it, such as `{first}:`")

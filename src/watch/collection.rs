@@ -44,9 +44,6 @@ const FACTS_FOR: Duration = Duration::from_secs(300);
 /// What a collector waits for a table that somebody has locked, as mysqld_exporter has it.
 const LOCK_WAIT: &str = "SET SESSION lock_wait_timeout = 2";
 
-/// How long what may take long may take.
-pub(super) const LONGEST: Duration = Duration::from_secs(60);
-
 /// Facts about the server that was asked last. Clones are the same.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Found(Arc<Mutex<Option<Latest>>>);
@@ -98,11 +95,13 @@ pub(super) async fn collect(
     pool: Pool<Opener>,
     found: Found,
 ) -> Collection {
-    let deadline = Instant::now() + if is_long { LONGEST } else { target.timeout };
+    let longest = collectors.iter().map(|collector| target.deadline(collector)).max();
+    let within = if is_long { longest.unwrap_or_default() } else { target.timeout };
+    let deadline = Instant::now() + within;
     let mut round = Round {
         target: &target,
         pool,
-        is_long,
+        apart: is_long.then_some(within),
         found,
         facts: None,
         lease: None,
@@ -145,7 +144,8 @@ impl Collection {
 struct Round<'t> {
     target: &'t Target,
     pool: Pool<Opener>,
-    is_long: bool,
+    /// The deadline of what asks beside the rounds.
+    apart: Option<Duration>,
     found: Found,
     facts: Option<Arc<Facts>>,
     lease: Option<Lease<Opener>>,
@@ -190,6 +190,7 @@ impl Round<'_> {
             }
         };
         let (asked, asked_at) = (Instant::now(), SystemTime::now());
+        let deadline = deadline.min(asked + self.target.deadline(collector));
         match self.ask_on(&mut lease, collector, deadline).await {
             Ok(block) => {
                 self.lease = Some(lease);
@@ -245,13 +246,15 @@ impl Round<'_> {
             return Ok(facts.clone());
         }
         lease.session.query(LOCK_WAIT, deadline).await?;
-        if self.is_long {
-            // The server gives up before we do, and the connection lives.
-            let server = lease.session.server();
-            let seconds = LONGEST.as_secs() - 5;
+        if let Some(within) = self.apart {
+            // The server gives up before we do, and the connection lives. It may be one that the rounds use too.
+            let within = (within * 11 / 12).max(self.target.timeout);
+            let (server, seconds, milliseconds) = (lease.session.server(), within.as_secs_f64(), within.as_millis());
             let limit = match server.is_mariadb() {
                 true => server.mariadb_since(10, 1, 1).then(|| format!("SET SESSION max_statement_time = {seconds}")),
-                false => server.mysql_since(5, 7, 8).then(|| format!("SET SESSION max_execution_time = {seconds}000")),
+                false => {
+                    server.mysql_since(5, 7, 8).then(|| format!("SET SESSION max_execution_time = {milliseconds}"))
+                }
             };
             if let Some(limit) = limit {
                 lease.session.query(&limit, deadline).await?;
@@ -276,7 +279,7 @@ impl Round<'_> {
     }
 
     async fn acquire(&self, deadline: Instant) -> Result<Lease<Opener>, Failure> {
-        let which = if self.is_long { Which::Beyond } else { Which::Working };
+        let which = if self.apart.is_some() { Which::Beyond } else { Which::Working };
         match timeout_at(deadline, self.pool.acquire(which)).await {
             Ok(acquired) => acquired.map_err(Refused::failure),
             Err(_) => Err(Refused::Timeout.failure()),

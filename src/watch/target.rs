@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::agenda::{self, Limits};
 use super::backoff::Spacing;
 use super::ladder;
 use super::pools::{Exercise, Plan};
 use super::recovery::Manner;
 use crate::collect::{self, COLLECTORS, Collector, Pace, Tunables};
-use crate::config::{self, Config, Judges, Loaded, Mistakes};
+use crate::config::{self, Judges, Loaded, Mistakes};
 use crate::mysql::endpoint::Endpoint;
 use crate::mysql::handshake::{Access, SystemRoots, TlsPolicy};
 use crate::mysql::pool::{ResetOnReturn, Settings};
@@ -39,29 +40,46 @@ pub struct Target {
     pub give_up: Duration,
     pub collectors: Vec<&'static Collector>,
     pub tunables: Tunables,
+    /// What was said of the times of single collectors.
+    pub limits: BTreeMap<&'static str, Limits>,
 }
+
+/// How long a collector that asks beside the rounds may take, when nothing is said.
+const LONGEST: Duration = Duration::from_secs(60);
 
 impl Target {
     /// The collectors of every round.
     pub fn quick(&self) -> Vec<&'static Collector> {
-        self.collectors.iter().copied().filter(|collector| collector.pace == Pace::Round).collect()
+        self.collectors.iter().copied().filter(|collector| !self.is_apart(collector)).collect()
     }
 
-    /// Those that may take long, with how often they ask at most.
+    /// Those that ask beside the rounds, with how often they do.
     pub fn slow(&self) -> Vec<(&'static Collector, Duration)> {
-        let slow = |collector: &&'static Collector| match collector.pace {
-            Pace::Round => None,
-            Pace::Slow(every) => Some((*collector, every.max(self.every))),
-        };
-        self.collectors.iter().filter_map(slow).collect()
+        let apart = self.collectors.iter().copied().filter(|collector| self.is_apart(collector));
+        apart.map(|collector| (collector, self.pace(collector))).collect()
     }
 
     /// How often this collector asks.
     pub fn pace(&self, collector: &Collector) -> Duration {
-        match collector.pace {
+        let by_default = match collector.pace {
             Pace::Round => self.every,
-            Pace::Slow(every) => every.max(self.every),
-        }
+            Pace::Slow(every) => every,
+        };
+        self.limits(collector).every.unwrap_or(by_default).max(self.every)
+    }
+
+    /// How long this collector may take.
+    pub fn deadline(&self, collector: &Collector) -> Duration {
+        let by_default = if self.is_apart(collector) { LONGEST } else { self.timeout };
+        self.limits(collector).timeout.unwrap_or(by_default)
+    }
+
+    fn is_apart(&self, collector: &Collector) -> bool {
+        self.limits(collector).is_apart(collector, self.every, self.timeout)
+    }
+
+    fn limits(&self, collector: &Collector) -> Limits {
+        self.limits.get(collector.name).copied().unwrap_or_default()
     }
 }
 
@@ -69,6 +87,7 @@ impl Target {
 pub fn judges() -> Judges {
     Judges {
         address: |address| Endpoint::parse(address).map(drop),
+        collectors: || COLLECTORS.iter().map(|collector| collector.name).collect(),
         collector: |name| match collect::named(name) {
             Some(_) => Ok(()),
             None => {
@@ -83,7 +102,8 @@ pub fn judges() -> Judges {
 pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
     let config = &loaded.config;
     let mut mistakes = Mistakes::default();
-    let collectors = collectors(config);
+    let collectors = agenda::collectors(config);
+    let limits = agenda::limits(loaded, &mut mistakes);
     let roots = SystemRoots::default();
     let mut targets = Vec::with_capacity(config.targets.len());
     for (name, target) in &config.targets {
@@ -104,7 +124,13 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
         let has_overflow = target.pools.values().any(|pool| pool.max_overflow > 0);
         let needs_one_more = config.drop_in.is_some()
             && !has_overflow
-            && collectors.iter().any(|collector| collector.pace != Pace::Round);
+            && collectors.iter().any(|collector| {
+                limits.get(collector.name).copied().unwrap_or_default().is_apart(
+                    collector,
+                    target.every,
+                    target.timeout,
+                )
+            });
         targets.push(Arc::new(Target {
             name: name.clone(),
             // The one target of mysqld_exporter's flags has no label there either.
@@ -136,7 +162,8 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
             },
             give_up: target.give_up_after,
             collectors: collectors.clone(),
-            tunables: tunables(config),
+            tunables: agenda::tunables(config),
+            limits: limits.clone(),
         }));
     }
     if mistakes.is_empty() { Ok(targets) } else { Err(mistakes) }
@@ -196,45 +223,4 @@ fn ladder_settings(ladder: &config::Ladder) -> ladder::settings::Settings {
         recheck_every: ladder.recheck_every,
         ..ladder::settings::Settings::default()
     }
-}
-
-/// What mysqld_exporter's flags say of single collectors; the values were judged with the flags.
-fn tunables(config: &Config) -> Tunables {
-    let mut tunables = Tunables::default();
-    let said = config.drop_in.iter().flat_map(|drop_in| &drop_in.tunables);
-    for (flag, values) in said {
-        let Some(text) = values.last() else { continue };
-        let is_on = text == "true";
-        match flag.trim_start_matches("collect.") {
-            "heartbeat.database" => tunables.heartbeat_database.clone_from(text),
-            "heartbeat.table" => tunables.heartbeat_table.clone_from(text),
-            "heartbeat.utc" => tunables.heartbeat_utc = is_on,
-            "info_schema.processlist.min_time" => set(&mut tunables.processlist_min_time, text),
-            "info_schema.processlist.processes_by_user" => tunables.processlist_by_user = is_on,
-            "info_schema.processlist.processes_by_host" => tunables.processlist_by_host = is_on,
-            "info_schema.tables.databases" => tunables.tables_databases.clone_from(text),
-            "mysql.user.privileges" => tunables.user_privileges = is_on,
-            "perf_schema.eventsstatements.limit" => set(&mut tunables.statements_limit, text),
-            "perf_schema.eventsstatements.timelimit" => set(&mut tunables.statements_time_limit, text),
-            "perf_schema.eventsstatements.digest_text_limit" => set(&mut tunables.statements_text_limit, text),
-            "perf_schema.eventsstatements.exclude_schemas" => tunables.statements_exclude.clone_from(values),
-            "perf_schema.file_instances.filter" => tunables.file_filter.clone_from(text),
-            "perf_schema.file_instances.remove_prefix" => tunables.file_remove_prefix.clone_from(text),
-            "perf_schema.memory_events.remove_prefix" => tunables.memory_remove_prefix.clone_from(text),
-            _ => {}
-        }
-    }
-    tunables
-}
-
-fn set(number: &mut u64, text: &str) {
-    if let Ok(value) = text.parse() {
-        *number = value;
-    }
-}
-
-/// The collectors that are on: by default, unless the configuration says otherwise.
-fn collectors(config: &Config) -> Vec<&'static Collector> {
-    let is_on = |collector: &&Collector| *config.collectors.get(collector.name).unwrap_or(&collector.default_on);
-    COLLECTORS.iter().filter(is_on).collect()
 }
