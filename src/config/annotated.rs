@@ -73,7 +73,9 @@ pub fn exporter_yaml() -> String {
 fn group(path: &[&str], out: &mut String) {
     if let ["collectors", name] = path {
         // An empty group says nothing: the collector stays as it is.
-        return out.push_str(&format!("  {}:\n", if *name == "*" { EXAMPLE } else { name }));
+        let (name, says) = if *name == "*" { (EXAMPLE, "What may be said of each.") } else { (*name, "") };
+        comment(says, 2, out);
+        return out.push_str(&format!("  {name}:\n"));
     }
     let path_text = path.join(".");
     let Some((_, name, says)) = GROUPS.iter().find(|(path, ..)| *path == path_text) else { return };

@@ -13,13 +13,22 @@ pub struct Limits {
     pub timeout: Option<Duration>,
 }
 
-impl Limits {
-    /// Whether the collector asks beside the rounds, since it may take longer than they, or asks less often.
-    pub(super) fn is_apart(self, collector: &Collector, every: Duration, timeout: Duration) -> bool {
-        let is_longer = |said: Option<Duration>, round: Duration| said.is_some_and(|said| said > round);
-        let is_said = is_longer(self.every, every) || is_longer(self.timeout, timeout);
-        collector.pace != Pace::Round || is_said && !collector.is_plain()
-    }
+/// What was said of the times of this collector.
+pub(super) fn said(collector: &Collector, limits: &BTreeMap<&'static str, Limits>) -> Limits {
+    limits.get(collector.name).copied().unwrap_or_default()
+}
+
+/// Whether the collector asks beside the rounds of a target, since it may take longer than they, or asks less often.
+pub(super) fn is_apart(
+    collector: &Collector,
+    limits: &BTreeMap<&'static str, Limits>,
+    every: Duration,
+    timeout: Duration,
+) -> bool {
+    let is_longer = |said: Option<Duration>, round: Duration| said.is_some_and(|said| said > round);
+    let said = said(collector, limits);
+    let is_said = is_longer(said.every, every) || is_longer(said.timeout, timeout);
+    collector.pace != Pace::Round || is_said && !collector.is_plain()
 }
 
 /// The collectors that are on: by default, unless the configuration says otherwise.

@@ -1,8 +1,8 @@
 //! One round of collecting: each collector asks its statements, one after the other, on a connection of the pool.
 //!
 //! Before the first one that could be refused something, the server is asked what it has and what the account may
-//! (`collect::Facts`); that is kept for a while. Collectors that may take long have rounds of their own, on a
-//! connection of their own, so that they delay nobody.
+//! (`collect::Facts`); that is kept for a while. Collectors that may take long, or ask less
+//! often, have rounds of their own, on a connection of their own, so that they delay nobody.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};

@@ -65,21 +65,17 @@ impl Target {
             Pace::Round => self.every,
             Pace::Slow(every) => every,
         };
-        self.limits(collector).every.unwrap_or(by_default).max(self.every)
+        agenda::said(collector, &self.limits).every.unwrap_or(by_default).max(self.every)
     }
 
     /// How long this collector may take.
     pub fn deadline(&self, collector: &Collector) -> Duration {
         let by_default = if self.is_apart(collector) { LONGEST } else { self.timeout };
-        self.limits(collector).timeout.unwrap_or(by_default)
+        agenda::said(collector, &self.limits).timeout.unwrap_or(by_default)
     }
 
     fn is_apart(&self, collector: &Collector) -> bool {
-        self.limits(collector).is_apart(collector, self.every, self.timeout)
-    }
-
-    fn limits(&self, collector: &Collector) -> Limits {
-        self.limits.get(collector.name).copied().unwrap_or_default()
+        agenda::is_apart(collector, &self.limits, self.every, self.timeout)
     }
 }
 
@@ -124,13 +120,7 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
         let has_overflow = target.pools.values().any(|pool| pool.max_overflow > 0);
         let needs_one_more = config.drop_in.is_some()
             && !has_overflow
-            && collectors.iter().any(|collector| {
-                limits.get(collector.name).copied().unwrap_or_default().is_apart(
-                    collector,
-                    target.every,
-                    target.timeout,
-                )
-            });
+            && collectors.iter().any(|one| agenda::is_apart(one, &limits, target.every, target.timeout));
         targets.push(Arc::new(Target {
             name: name.clone(),
             // The one target of mysqld_exporter's flags has no label there either.
