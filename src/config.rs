@@ -15,6 +15,7 @@ mod origin;
 mod mistakes;
 
 mod settings;
+mod pattern;
 mod value;
 
 mod syntax;
@@ -44,6 +45,8 @@ mod from_mysqld_exporter;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod collector_tests;
+#[cfg(test)]
 mod drop_in_tests;
 
 pub use annotated::{exporter_yaml, settings_markdown};
@@ -56,7 +59,7 @@ pub use load::{Loaded, SEARCHED, Sources, load};
 pub use mistakes::{Mistake, Mistakes};
 pub use origin::{Origin, Origins, Place};
 pub use shape::{
-    AuthModule, Backoff, Config, DropIn, Events, Exercise, Ladder, Log, LogFormat, LogLevel, Pool, Probe,
+    AuthModule, Backoff, Collector, Config, DropIn, Events, Exercise, Ladder, Log, LogFormat, LogLevel, Pool, Probe,
     ResetOnReturn, Target, Tls, TlsMode, TlsVersion, Web,
 };
 pub use show::show;

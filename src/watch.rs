@@ -17,6 +17,7 @@ pub mod standing;
 pub mod ladder;
 mod patience;
 pub mod pools;
+pub mod agenda;
 pub mod target;
 pub mod probe;
 mod exercise;
@@ -60,8 +61,8 @@ use self::seat::Seat;
 use self::shelf::Shelf;
 use self::snapshot::Snapshot;
 use self::stall::Stalls;
-use self::target::{Rules, Target};
-use self::visits::Visits;
+use self::target::Target;
+use self::visits::{Rules, Visits};
 use crate::metrics::Family;
 use crate::mysql::budget::{Budget, Purpose};
 

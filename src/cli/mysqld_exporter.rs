@@ -74,7 +74,7 @@ fn valued(flag: &ExporterFlag) -> Arg {
         Takes::Count { .. } => "NUMBER",
         Takes::Seconds => "SECONDS",
         Takes::Span => "DURATION",
-        Takes::Switch | Takes::Text | Takes::Word | Takes::Texts => "TEXT",
+        Takes::Switch | Takes::Text | Takes::Word | Takes::Texts | Takes::Pattern => "TEXT",
     };
     common(flag.name).help(help).value_name(value).action(ArgAction::Append)
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use crate::config::{Loaded, Mistakes};
 use crate::http::Guard;
-use crate::watch::target::{self, Rules, Target};
+use crate::watch::target::{self, Target};
+use crate::watch::visits::{self, Rules};
 
 /// What is watched, and who may ask about it.
 pub(super) fn ready(loaded: &Loaded) -> Result<Ready, Mistakes> {
     let mut all = Mistakes::default();
     let targets = target::lower(loaded).map_err(|mistakes| all.append(mistakes));
-    let rules = target::rules(loaded).map_err(|mistakes| all.append(mistakes));
+    let rules = visits::rules(loaded).map_err(|mistakes| all.append(mistakes));
     let guard = Guard::load(loaded.config.web.config_file.as_deref()).map_err(|mistakes| all.append(mistakes));
     match (targets, rules, guard) {
         (Ok(targets), Ok(rules), Ok(guard)) => Ok(Ready { targets, rules, guard }),

@@ -31,7 +31,7 @@ impl Collector {
     }
 }
 
-/// How often a collector asks.
+/// How often a collector asks, where nothing is said of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
     /// With every round, on the connection that the round has.

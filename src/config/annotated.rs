@@ -1,6 +1,7 @@
 //! The table of settings as documents: the shipped `exporter.yaml` and the README's table.
 
 use super::settings::{Kind, PASSWORDS, SETTINGS, Setting};
+use super::show::{scalar, words};
 
 const HEAD: &str = "\
 # goneaway's configuration. It runs as it is.
@@ -50,6 +51,9 @@ const GROUPS: [(&str, &str, &str); 16] = [
     ("targets.*.pools.*.exercise", "exercise", "How the pool is used when nothing else uses it."),
 ];
 
+/// The collector that shows what may be said of each.
+const EXAMPLE: &str = "binlog_size";
+
 const DEFAULTS: &str = "\
 # What all targets share: the same keys as a target has, but for `address`. A target's own count more.
 defaults:
@@ -62,7 +66,7 @@ pub fn exporter_yaml() -> String {
     let mut out = HEAD.to_owned();
     let mut open: Vec<&str> = Vec::new();
     for setting in SETTINGS {
-        let mut segments: Vec<&str> = setting.path.split('.').collect();
+        let mut segments = setting.segments();
         let key = segments.pop().unwrap_or_default();
         let shared = open.iter().zip(&segments).take_while(|(one, other)| one == other).count();
         for depth in shared..segments.len() {
@@ -75,6 +79,12 @@ pub fn exporter_yaml() -> String {
 }
 
 fn group(path: &[&str], out: &mut String) {
+    if let ["collectors", name] = path {
+        // An empty group says nothing: the collector stays as it is.
+        let (name, says) = if *name == "*" { (EXAMPLE, "What may be said of each.") } else { (*name, "") };
+        comment(says, 2, out);
+        return out.push_str(&format!("  {name}:\n"));
+    }
     let path_text = path.join(".");
     let Some((_, name, says)) = GROUPS.iter().find(|(path, ..)| *path == path_text) else { return };
     if path_text == "targets" {
@@ -99,6 +109,8 @@ fn line(setting: &Setting, key: &str, indent: usize, out: &mut String) {
     let value = match setting.kind {
         Kind::Listen | Kind::Patterns => format!("[\"{value}\"]"),
         Kind::Spans { .. } => format!("[{value}]"),
+        Kind::Names => words(&[value.to_owned()]),
+        Kind::Prefix | Kind::Pattern => scalar(value),
         Kind::Choice(_) if value.starts_with(|c: char| c.is_ascii_digit()) => format!("\"{value}\""),
         _ => value.to_owned(),
     };

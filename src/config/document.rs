@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::environment::said;
-use super::layer::{Filling, folded, is_pool};
+use super::layer::{Filling, collector, folded, is_pool};
 use super::located::{self, Content, Entry, Node};
 use super::origin::{File, Place};
 use super::settings::{Kind, Setting, below, find, meant};
@@ -86,12 +86,24 @@ impl Walk<'_, '_> {
                 if is_pool(&self.path) {
                     self.filling.pool(&self.path, &at);
                 }
-                self.node(&entry.value, &at);
+                if self.is_asked(entry, &at) {
+                    self.node(&entry.value, &at);
+                }
             } else {
                 self.unknown(&entry.key, &at);
             }
             self.path.pop();
         }
+    }
+
+    /// Takes the name of a collector, where it is one; what is below an unknown one is not looked at.
+    fn is_asked(&mut self, entry: &Entry, at: &Place) -> bool {
+        let Some(name) = collector(&self.path) else { return true };
+        let is_known = self.filling.collector(name, at);
+        if is_known && matches!(entry.value.content, Content::Map(_)) {
+            self.filling.tuned(name, at, true);
+        }
+        is_known
     }
 
     /// A key that means nothing stands for the one that was meant, so that nobody misses that one too.
@@ -140,7 +152,8 @@ fn is_known(path: &[String]) -> bool {
 
 /// A plain `null` is taken as a word in a password only, where every text is meant.
 fn is_ambiguous(kind: Kind, text: &str) -> bool {
-    matches!(kind, Kind::Text | Kind::Address | Kind::File | Kind::Variable) && text.eq_ignore_ascii_case("null")
+    matches!(kind, Kind::Text | Kind::Address | Kind::File | Kind::Variable | Kind::Prefix | Kind::Pattern)
+        && text.eq_ignore_ascii_case("null")
 }
 
 /// A list or a map where one value belongs, or a map where a list does.
@@ -174,7 +187,9 @@ fn not_a_group(content: &Content, path: &[String]) -> String {
             format!("{is}; write each pool's name, `default:`, and its settings below it")
         }
         ["auth_modules"] => format!("{is}; write each module's name, `client:`, and its settings below it"),
-        ["collectors"] => format!("{is}; write each collector's name with `true` or `false`"),
+        ["collectors"] => {
+            format!("{is}; write each collector's name with `true` or `false`, or with its settings below it")
+        }
         group => {
             let first = below(group).first().copied().unwrap_or_default();
             format!("{is}; write its settings below it, such as `{first}:`")

@@ -11,12 +11,15 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::exporter_account::{DATA_SOURCE_NAME, Lowering, TARGET, of_target, variable};
-use super::exporter_flags::{GivenFlag, collector, exporter_collectors, flag, given};
+use super::exporter_flags::{
+    EXPORTER_FLAGS, ExporterFlag, GivenFlag, Takes, exporter_collectors, given, is_percona, tunable,
+};
 use super::layer::{Filling, Judges, Keys, Layer, keys};
 use super::mistakes::Mistakes;
 use super::my_cnf::{self, MyCnf};
 use super::origin::{File, Place, file};
 use super::rules::{cannot_read, read_at_most};
+use super::settings::{Kind, Setting};
 use super::shape::{AuthModule, DropIn};
 
 /// What is said in mysqld_exporter's words.
@@ -98,7 +101,7 @@ pub(crate) fn read(
     let dsn = dsn.filter(|_| !flags.iter().any(is_server));
     let (file, my_cnf) = match dsn {
         Some(_) => (None, MyCnf::default()),
-        None => option_file(asked, mistakes, warnings),
+        None => option_file(asked, environment, mistakes, warnings),
     };
     warnings.extend(my_cnf.warnings.iter().cloned());
 
@@ -123,7 +126,7 @@ pub(crate) fn read(
         warnings.push(format!("mysqld_exporter collects by default what this build has no collector for yet: {names}"));
     }
     unsupported(flags, warnings);
-    let drop_in = DropIn { target: TARGET.to_owned(), tunables: tunables(flags) };
+    let drop_in = DropIn { target: TARGET.to_owned() };
     Read { defaults, said, drop_in, auth_modules, file }
 }
 
@@ -193,7 +196,52 @@ fn collectors<'a>(flags: &'a [GivenFlag], filling: &mut Filling<'_>) -> Vec<NotB
             filling.scalar(&path, &place, &place, if is_on { "true" } else { "false" });
         }
     }
+    for flag in EXPORTER_FLAGS {
+        tune(flag, flags, filling);
+    }
     not_built
+}
+
+/// Takes what a flag says of a collector that it does not switch. A collector that is not built has been told.
+fn tune(flag: &ExporterFlag, flags: &[GivenFlag], filling: &mut Filling<'_>) {
+    let Some((name, key, setting)) = tunable(flag) else { return };
+    let Some(given) = given(flags, flag.name).filter(|given| given.mistake().is_none()) else { return };
+    if (filling.judges.collector)(name).is_err() {
+        return;
+    }
+    let place = Place::Flag(given.typed.clone());
+    let path = ["collectors", name, key].map(str::to_owned);
+    match setting.kind {
+        Kind::Names => {
+            let items: Vec<(Place, String)> = names(flag, given).map(|name| (place.clone(), name.to_owned())).collect();
+            // None is what is so without the flag.
+            if items.is_empty() {
+                return;
+            }
+            filling.list(&path, &place, &place, &items);
+        }
+        _ => filling.scalar(&path, &place, &place, &in_our_words(setting, given.last())),
+    }
+    let is_on = exporter_collectors().any(|(flag, other)| other == name && flag.default == "true");
+    filling.tuned(name, &Place::Default, is_on);
+}
+
+/// mysqld_exporter separates databases by commas, and has schemas one a flag.
+fn names<'a>(flag: &ExporterFlag, given: &'a GivenFlag) -> impl Iterator<Item = &'a str> {
+    let is_one = flag.takes == Takes::Texts;
+    let each = given.values.iter().flat_map(move |value| match is_one {
+        true => vec![value.as_str()],
+        false => value.split(',').map(str::trim).collect(),
+    });
+    each.filter(|name| !name.is_empty())
+}
+
+/// Where we have a duration, mysqld_exporter has seconds.
+fn in_our_words(setting: &Setting, text: &str) -> String {
+    match setting.kind {
+        Kind::Span { .. } => format!("{text}s"),
+        _ => text.to_owned(),
+    }
 }
 
 /// What is accepted and does nothing, where somebody may count on it.
@@ -214,25 +262,22 @@ fn unsupported(flags: &[GivenFlag], warnings: &mut Vec<String>) {
     }
 }
 
-/// What was said for single collectors.
-fn tunables(flags: &[GivenFlag]) -> BTreeMap<&'static str, Vec<String>> {
-    let is_tunable = |given: &&GivenFlag| {
-        given.name.starts_with("collect.") && flag(given.name).is_some_and(|flag| collector(flag).is_none())
-    };
-    flags.iter().filter(is_tunable).map(|given| (given.name, given.values.clone())).collect()
-}
-
 /// Large enough for every option file.
 const FILE_BYTES: u64 = 1 << 20;
 
 /// The option file, if there is one.
-fn option_file(asked: &MysqldExporter, mistakes: &mut Mistakes, warnings: &mut Vec<String>) -> (Option<File>, MyCnf) {
+fn option_file(
+    asked: &MysqldExporter,
+    environment: &[(OsString, OsString)],
+    mistakes: &mut Mistakes,
+    warnings: &mut Vec<String>,
+) -> (Option<File>, MyCnf) {
     let named = given(&asked.flags, "config.my-cnf");
     let path = match named {
         // How mysqld_exporter is told to read none.
         Some(given) if given.last().is_empty() => None,
         Some(given) => Some(PathBuf::from(given.last())),
-        None => asked.my_cnf.clone(),
+        None => asked.my_cnf.clone().map(|path| of_percona(path, asked, environment)),
     };
     let Some(path) = path else { return Default::default() };
     match read_at_most(&path, FILE_BYTES) {
@@ -255,4 +300,13 @@ fn option_file(asked: &MysqldExporter, mistakes: &mut Mistakes, warnings: &mut V
         }
     }
     Default::default()
+}
+
+/// Percona's fork looks for its file in the home directory: whoever uses flags that only it has may have it there.
+fn of_percona(path: PathBuf, asked: &MysqldExporter, environment: &[(OsString, OsString)]) -> PathBuf {
+    if path.exists() || !asked.flags.iter().any(|flag| is_percona(flag.name)) {
+        return path;
+    }
+    let home = environment.iter().find(|(name, home)| name == "HOME" && !home.is_empty());
+    home.map(|(_, home)| Path::new(home).join(".my.cnf")).filter(|path| path.exists()).unwrap_or(path)
 }

@@ -320,7 +320,7 @@ fn what_switches_the_mode_on() {
     case.write("exporter.yaml", "targets: {a: {address: a}}\n");
     case.sources.search = vec![case.folder.join("exporter.yaml")];
     let config = case.good().config;
-    assert_eq!((config.drop_in, config.collectors["global_status"]), (None, false));
+    assert_eq!((config.drop_in, config.collectors["global_status"].enabled), (None, false));
     assert!(config.targets.contains_key("a"));
 }
 
@@ -333,7 +333,8 @@ fn collectors_are_switched_and_missing_ones_told() {
             let told =
                 loaded.warnings.iter().any(|warning| warning.starts_with(&format!("--{typed}: this build has no")));
             assert_eq!(told, on && !is_built, "{typed}: {:?}", loaded.warnings);
-            assert_eq!(loaded.config.collectors.get(name), is_built.then_some(&on), "{typed}");
+            let switched = loaded.config.collectors.get(name).map(|said| said.enabled);
+            assert_eq!(switched, is_built.then_some(on), "{typed}");
         }
     }
     let loaded = Case::new("").flags(&[USER, "no-collect.slave_status"]).good();
@@ -344,14 +345,17 @@ fn collectors_are_switched_and_missing_ones_told() {
     );
     let loaded = Case::new("").flags(&[USER, "collect.all", "no-collect.global_status"]).good();
     assert_eq!(
-        loaded.config.collectors.into_iter().collect::<Vec<_>>(),
-        [("global_status".to_owned(), false), ("global_variables".to_owned(), true)]
+        loaded.config.collectors.iter().map(|(name, said)| (name.as_str(), said.enabled)).collect::<Vec<_>>(),
+        [("global_status", false), ("global_variables", true)]
     );
-    let loaded = Case::new("").flags(&[USER, "collect.heartbeat.table=beat", "collect.heartbeat.utc"]).good();
-    let tunables = loaded.config.drop_in.expect("drop-in").tunables;
+    let mut case = Case::new("").flags(&[USER, "collect.heartbeat.table=beat", "collect.heartbeat.utc"]);
+    assert!(!case.good().config.collectors.contains_key("heartbeat"), "it is not built");
+    case.sources.judges = Judges::default();
+    let heartbeat = case.good().config.collectors["heartbeat"].clone();
+    // A setting alone switches nothing on, as with mysqld_exporter.
     assert_eq!(
-        (&tunables["collect.heartbeat.table"][0], &tunables["collect.heartbeat.utc"][0]),
-        (&"beat".into(), &"true".into())
+        (heartbeat.enabled, heartbeat.table.as_deref(), heartbeat.utc, heartbeat.database),
+        (false, Some("beat"), Some(true), None)
     );
 }
 
@@ -432,6 +436,44 @@ fn a_named_file_may_be_missing_only_where_flags_name_the_account() {
     assert_eq!(Case::new("[client]\nuser=file\n").flags(&["config.my-cnf=", USER]).target().user, "u");
 }
 
+/// A value that is not the default for every flag that tunes a collector.
+const TUNED: [&str; 18] = [
+    USER,
+    "collect.info_schema.tables",
+    "no-collect.slave_status",
+    "collect.heartbeat.database=ops",
+    "collect.heartbeat.table=beat",
+    "collect.heartbeat.utc",
+    "collect.info_schema.processlist.min_time=5",
+    "no-collect.info_schema.processlist.processes_by_user",
+    "no-collect.info_schema.processlist.processes_by_host",
+    "collect.info_schema.tables.databases=shop, a b",
+    "collect.mysql.user.privileges",
+    "collect.perf_schema.eventsstatements.limit=10",
+    "collect.perf_schema.eventsstatements.timelimit=60",
+    "collect.perf_schema.eventsstatements.digest_text_limit=0",
+    "collect.perf_schema.eventsstatements.exclude_schemas=a,b",
+    "collect.perf_schema.file_instances.filter=ibd$",
+    "collect.perf_schema.file_instances.remove_prefix=",
+    "collect.perf_schema.memory_events.remove_prefix=m/",
+];
+
+/// Percona's fork has its option file in the home directory.
+#[test]
+fn flags_of_perconas_fork_look_for_its_option_file() {
+    let user = |flags: &[&str], with_own: bool| {
+        let case = Case::new(if with_own { "[client]\nuser=here\n" } else { "" }).flags(flags);
+        case.write(".my.cnf", "[client]\nuser=home\n");
+        let home = case.folder.display().to_string();
+        let case = case.env("HOME", &home);
+        case.load().ok().map(|loaded| loaded.config.targets["mysqld"].user.clone())
+    };
+    let (percona, plain) = (["exporter.max-idle-conns=1"], ["mysqld.address=db:1"]);
+    assert_eq!(user(&percona, false).as_deref(), Some("home"));
+    assert_eq!(user(&percona, true).as_deref(), Some("here"));
+    assert_eq!(user(&plain, false), None);
+}
+
 #[test]
 fn the_file_that_is_written_does_the_same_and_holds_no_secret() {
     let check = |case: Case| {
@@ -455,6 +497,12 @@ fn the_file_that_is_written_does_the_same_and_holds_no_secret() {
     };
     check(Case::new("").flags(&[USER, "no-collect.global_status", "exporter.max_open_connections=6"]));
     check(Case::new("").flags(&[USER, "exporter.conn-max-lifetime=0s", "exporter.query_timeout=9"]));
+    check(Case::new("").flags(&[USER, "exporter.conn-max-lifetime=0"]));
+    let mut tuned = Case::new("").flags(&TUNED);
+    tuned.sources.judges = Judges::default();
+    let yaml = check(tuned);
+    assert!(yaml.contains("  info_schema.tables:\n    enabled: true\n    databases: [\"shop\", \"a b\"]\n"), "{yaml}");
+    assert!(yaml.contains("    min_time: 5s\n") && yaml.contains("    remove_prefix: \"\"\n"), "{yaml}");
     let yaml = check(Case::new("").flags(&[USER]).env("MYSQLD_EXPORTER_PASSWORD", "hunter2"));
     assert!(yaml.contains("    password_env: MYSQLD_EXPORTER_PASSWORD\n"), "{yaml}");
     let yaml =

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use super::layer::{Filling, Keys, folded, is_pool};
+use super::layer::{Filling, Keys, folded, in_full, is_pool};
 use super::origin::Place;
 use super::settings::{OF_A_MODULE, OF_A_TARGET, SETTINGS, below, find, meant};
 
@@ -30,6 +30,7 @@ pub(crate) fn read<'n>(
     filling: &mut Filling<'_>,
 ) -> Vec<Unknown> {
     let names: BTreeMap<String, &String> = targets.map(|name| (folded(name), name)).collect();
+    let collectors = (filling.judges.collectors)();
     let mut unknown = Vec::new();
     let mut first: BTreeMap<Keys, String> = BTreeMap::new();
     let mut sorted: Vec<_> = environment.iter().filter_map(|(name, text)| Some((name.to_str()?, text))).collect();
@@ -37,14 +38,14 @@ pub(crate) fn read<'n>(
     for (variable, text) in sorted {
         let Some(rest) = ours(variable) else { continue };
         let place = Place::Environment(variable.to_owned());
-        let path = match locate(&rest, &names) {
+        let path = match locate(&rest, &names, &collectors) {
             Ok(path) => path,
             Err(says) => {
                 unknown.push(Unknown { variable: variable.to_owned(), says });
                 continue;
             }
         };
-        if let Some(other) = first.insert(path.clone(), variable.to_owned()) {
+        if let Some(other) = first.insert(in_full(&path), variable.to_owned()) {
             filling.mistakes.at(&place, &path.join("."), format!("set twice; the other is {other}"));
             continue;
         }
@@ -53,6 +54,14 @@ pub(crate) fn read<'n>(
         }
         if let Some(length) = (1..path.len()).find(|length| is_pool(&path[..*length])) {
             filling.pool(&path[..length], &place);
+        }
+        if path[0] == "collectors" {
+            if !filling.collector(&path[1], &place) {
+                continue;
+            }
+            if path.len() > 2 {
+                filling.tuned(&path[1], &place, true);
+            }
         }
         match text.to_str() {
             Some(text) => said(filling, &path, &place, text),
@@ -90,7 +99,7 @@ fn is_service_link(rest: &str) -> bool {
     !rest.contains("__") && (service || port)
 }
 
-fn locate(rest: &str, names: &BTreeMap<String, &String>) -> Result<Keys, String> {
+fn locate(rest: &str, names: &BTreeMap<String, &String>, collectors: &[&str]) -> Result<Keys, String> {
     if rest == "targets" || rest == "targets_" || rest == "targets__" || rest.starts_with("targets____") {
         return Err(format!("names no target; name it and the setting, such as `{PREFIX}TARGETS__ORDERS__ADDRESS`"));
     }
@@ -100,13 +109,32 @@ fn locate(rest: &str, names: &BTreeMap<String, &String>) -> Result<Keys, String>
     if let Some(tail) = rest.strip_prefix("auth_modules__") {
         return of_a_module(tail);
     }
-    if let Some(collector) = rest.strip_prefix("collectors__").filter(|name| !name.is_empty()) {
-        return Ok(vec!["collectors".to_owned(), collector.to_owned()]);
+    if let Some(tail) = rest.strip_prefix("collectors__").filter(|tail| !tail.is_empty()) {
+        return of_a_collector(tail, collectors);
     }
     let path: Keys = rest.split("__").map(str::to_owned).collect();
     match find(&path) {
         Some(_) => Ok(path),
         None => Err(stray(rest, &path)),
+    }
+}
+
+/// A dot in the name of a collector is written `_`. One that is not among `known` is judged by its name.
+fn of_a_collector(tail: &str, known: &[&str]) -> Result<Keys, String> {
+    let (spelled, key) = match tail.split_once("__") {
+        Some((name, key)) => (name, Some(key)),
+        None => (tail, None),
+    };
+    let meant: Vec<&str> = known.iter().copied().filter(|name| folded(name) == spelled).collect();
+    let name = match meant.as_slice() {
+        [] => return Ok(vec!["collectors".to_owned(), if known.is_empty() { tail } else { spelled }.to_owned()]),
+        [name] => *name,
+        several => return Err(format!("may be any of the collectors {}; set it in the file", several.join(", "))),
+    };
+    let path: Keys = ["collectors", name].into_iter().chain(key).map(str::to_owned).collect();
+    match find(&path) {
+        Some(_) => Ok(path),
+        None => Err(stray("", &path)),
     }
 }
 

@@ -260,7 +260,8 @@ impl<'a> Lowering<'a, '_> {
             self.filling.translated(&path, &said.place, &said.word, &text);
         }
         if let Some(given) = given(self.flags, "exporter.conn-max-lifetime") {
-            let is_never = humantime::parse_duration(given.last()).is_ok_and(|age| age == Duration::ZERO);
+            let age = humantime::parse_duration(given.last());
+            let is_never = given.last() == "0" || age.is_ok_and(|age| age == Duration::ZERO);
             self.flag("pools.default.recycle", given, if is_never { "never" } else { given.last() });
         }
     }

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::settings::Kind;
+use super::settings::{Kind, Setting, find};
 use super::value::convert;
 
 /// One flag.
@@ -38,6 +38,8 @@ pub enum Takes {
     Span,
     /// Text, once for each time it is given.
     Texts,
+    /// A regular expression of the server.
+    Pattern,
 }
 
 /// A flag as it was given.
@@ -69,6 +71,9 @@ impl GivenFlag {
             Takes::Text | Takes::Texts => return None,
             Takes::Switch => kind(Kind::Switch, text),
             Takes::Word => kind(Kind::Text, text),
+            Takes::Pattern => kind(Kind::Pattern, text),
+            // Go takes this one number without a unit.
+            Takes::Span if text == "0" => return None,
             Takes::Count { least } => kind(Kind::Count { least, most: u64::from(u32::MAX) }, text),
             Takes::Span => kind(Kind::Span { least: Duration::ZERO, most: Duration::MAX }, text),
             Takes::Seconds => match text.parse::<f64>() {
@@ -104,6 +109,20 @@ pub(crate) fn collector(flag: &ExporterFlag) -> Option<&'static str> {
     let name = flag.name.strip_prefix("collect.").filter(|_| flag.takes == Takes::Switch)?;
     let is_other = TUNABLE_SWITCHES.contains(&name) || OF_PERCONA.contains(&name);
     (!is_other).then_some(name)
+}
+
+/// The setting of a collector that a flag says: the collector, its key, and the row of the table.
+pub(crate) fn tunable(flag: &ExporterFlag) -> Option<(&'static str, &'static str, &'static Setting)> {
+    let (name, key) = flag.name.strip_prefix("collect.")?.rsplit_once('.')?;
+    let setting = find(&["collectors", name, key])?;
+    Some((name, key, setting))
+}
+
+/// Whether only Percona's fork has it.
+pub(crate) fn is_percona(name: &str) -> bool {
+    let of_collectors =
+        || OF_PERCONA.iter().any(|theirs| name.strip_prefix("collect.").is_some_and(|name| name.starts_with(theirs)));
+    name.starts_with("exporter.") && name.contains('-') || of_collectors()
 }
 
 /// Switches below `collect.` that belong to a collector.
@@ -183,7 +202,7 @@ flags! {
     "collect.perf_schema.eventswaits" Switch = "false", "Waits by event";
     "collect.perf_schema.file_events" Switch = "false", "Files by event";
     "collect.perf_schema.file_instances" Switch = "false", "Files one by one";
-    "collect.perf_schema.file_instances.filter" Word = ".*", "Regular expression that a file's name must match";
+    "collect.perf_schema.file_instances.filter" Pattern = ".*", "Regular expression that a file's name must match";
     "collect.perf_schema.file_instances.remove_prefix" Text = "/var/lib/mysql/", "Prefix to take off a file's name";
     "collect.perf_schema.indexiowaits" Switch = "false", "I/O waits by index";
     "collect.perf_schema.memory_events" Switch = "false", "Memory by event";
@@ -239,6 +258,12 @@ mod tests {
                 "info_schema.query_response_time"
             ]
         );
+        let tuned: BTreeSet<&str> = EXPORTER_FLAGS.iter().filter_map(tunable).map(|(name, ..)| name).collect();
+        assert!(tuned.iter().all(|name| all.contains(name)), "{tuned:?}");
+        assert_eq!(EXPORTER_FLAGS.iter().filter_map(tunable).count(), 15);
+        for flag in EXPORTER_FLAGS {
+            assert_eq!(is_percona(flag.name), flag.help.starts_with("Percona:"), "{}", flag.name);
+        }
         for part in TUNABLE_SWITCHES.iter().chain(&OF_PERCONA) {
             assert!(flag(&format!("collect.{part}")).is_some_and(|flag| flag.takes == Takes::Switch), "{part}");
         }
@@ -261,6 +286,12 @@ mod tests {
         check("timeout-offset", "1", None);
         check("timeout-offset", "-1", Some("`-1` is not a number of seconds; write one such as `0.25`"));
         check("exporter.conn-max-lifetime", "1m30s", None);
+        check("exporter.conn-max-lifetime", "0", None);
+        check(
+            "collect.perf_schema.file_instances.filter",
+            "(",
+            Some("`(` is not a regular expression: `(` has no `)`"),
+        );
         check("exporter.conn-max-lifetime", "90", Some("`90` has no unit; write `90s`"));
         check("collect.heartbeat", "yes", Some("`yes` is neither true nor false; write `true`"));
         check("collect.heartbeat.table", "", Some("is empty"));

@@ -16,7 +16,7 @@ use super::load::{Sources, load};
 use super::mistakes::Mistakes;
 use super::settings::{SETTINGS, find};
 use super::shape::AuthModule;
-use super::show::{mode, quoted, scalar, version};
+use super::show::{mode, scalar, version, words};
 use super::value::{Value, spelled};
 
 /// Writes the file, or says everything that is wrong. Our own variables are no part of it.
@@ -34,6 +34,9 @@ pub fn from_mysqld_exporter(sources: &Sources) -> Result<String, Mistakes> {
     let mut all = read.defaults;
     for layer in [read.said, filling.done()] {
         all.leaves.extend(layer.leaves);
+        for (path, leaf) in layer.implied {
+            all.leaves.entry(path).or_insert(leaf);
+        }
     }
 
     let mut out = HEAD.to_owned();
@@ -90,12 +93,21 @@ const HEAD: &str = "\
 
 /// Writes what the leaves say, in the order of the shipped file.
 fn write(out: &mut String, layer: &Layer) {
-    let mut sorted: Vec<(&Keys, &Value)> =
-        layer.leaves.iter().filter_map(|(path, leaf)| Some((path, leaf.value.as_ref()?))).collect();
-    let row = |path: &Keys| find(path).and_then(|found| SETTINGS.iter().position(|row| row.path == found.path));
-    sorted.sort_by_key(|(path, _)| row(path));
+    let is_tuned = |name: &String| layer.leaves.keys().filter(|path| path.get(1) == Some(name)).count() > 1;
+    let short = |path: &Keys| match path.as_slice() {
+        [group, name, _] if group == "collectors" && !is_tuned(name) => path[..2].to_vec(),
+        _ => path.clone(),
+    };
+    let mut sorted: Vec<(Keys, &Value)> =
+        layer.leaves.iter().filter_map(|(path, leaf)| Some((short(path), leaf.value.as_ref()?))).collect();
+    let row = |path: &[String]| find(path).and_then(|found| SETTINGS.iter().position(|row| row.path == found.path));
+    sorted.sort_by_cached_key(|(path, _)| match path.as_slice() {
+        // What is said of one collector stands together.
+        [group, name, ..] if group == "collectors" => (row(&path[..2]), name.clone(), row(path)),
+        _ => (row(path), String::new(), None),
+    });
     let mut open: &[String] = &[];
-    for (path, value) in sorted {
+    for (path, value) in &sorted {
         let (group, depth) = (&path[..path.len() - 1], path.len() - 1);
         let shared = open.iter().zip(group).take_while(|(one, other)| one == other).count();
         for (depth, name) in group.iter().enumerate().skip(shared) {
@@ -125,7 +137,7 @@ fn yaml(value: &Value) -> String {
         Value::Count(number) => number.to_string(),
         Value::Span(duration) | Value::Lifetime(Some(duration)) => spelled(*duration),
         Value::Lifetime(None) => "never".to_owned(),
-        Value::List(items) => format!("[{}]", items.iter().map(|item| quoted(item)).collect::<Vec<_>>().join(", ")),
+        Value::List(items) => words(items),
         // There a relative path starts from the file's folder, wherever that will be.
         Value::Path(path) => {
             let full = std::path::absolute(path).unwrap_or_else(|_| path.clone());

@@ -31,6 +31,8 @@ pub(crate) struct Layer {
     pub modules: BTreeMap<String, Place>,
     /// Each pool that it names, by the path of its name.
     pub pools: BTreeMap<Keys, Place>,
+    /// What follows from naming something, where nothing says otherwise: a collector with settings is on.
+    pub implied: BTreeMap<Keys, Leaf>,
 }
 
 /// What rooms below know and this one may not name. Each says what is wrong, or nothing.
@@ -42,12 +44,14 @@ pub struct Judges {
     pub collector: fn(&str) -> Result<(), String>,
     /// Of a pattern of servers.
     pub pattern: fn(&str) -> Result<(), String>,
+    /// The names of all collectors, for those who cannot spell them in full.
+    pub collectors: fn() -> Vec<&'static str>,
 }
 
 /// Judges that are content with everything.
 impl Default for Judges {
     fn default() -> Judges {
-        Judges { address: |_| Ok(()), collector: |_| Ok(()), pattern: |_| Ok(()) }
+        Judges { address: |_| Ok(()), collector: |_| Ok(()), pattern: |_| Ok(()), collectors: Vec::new }
     }
 }
 
@@ -103,6 +107,22 @@ impl<'a> Filling<'a> {
         }
     }
 
+    /// Takes the name of a collector. Says whether there is one of that name.
+    pub(crate) fn collector(&mut self, name: &str, key: &Place) -> bool {
+        let judged = (self.judges.collector)(name);
+        if let Err(says) = &judged {
+            self.mistakes.at(key, &format!("collectors.{name}"), says);
+        }
+        judged.is_ok()
+    }
+
+    /// A collector has settings of its own: unless somebody says otherwise, it is on or off.
+    pub(crate) fn tuned(&mut self, name: &str, key: &Place, is_on: bool) {
+        let path = ["collectors", name, ENABLED].map(str::to_owned).to_vec();
+        let origin = Origin { setting: path.join("."), place: key.clone(), key: key.clone() };
+        self.layer.implied.entry(path).or_insert(Leaf { value: Some(Value::Switch(is_on)), origin });
+    }
+
     pub(crate) fn scalar(&mut self, path: &[String], place: &Place, key: &Place, text: &str) {
         let Some(setting) = find(path) else { return };
         let value = match setting.kind {
@@ -111,11 +131,6 @@ impl<'a> Filling<'a> {
         };
         if let Err(says) = &value {
             self.mistakes.at(place, &path.join("."), says);
-        }
-        if let ["collectors", name] = path.iter().map(String::as_str).collect::<Vec<_>>().as_slice()
-            && let Err(says) = (self.judges.collector)(name)
-        {
-            self.mistakes.at(key, &path.join("."), says);
         }
         self.put(path, place, key, value.ok());
     }
@@ -166,7 +181,7 @@ impl<'a> Filling<'a> {
         if path.len() == 2 && path[0] == "targets" {
             path.push("address".to_owned());
         }
-        if find(&path).is_some() && !self.layer.leaves.contains_key(&path) {
+        if find(&path).is_some() && !self.layer.leaves.contains_key(&in_full(&path)) {
             self.put(&path, place, key, None);
         }
     }
@@ -194,8 +209,9 @@ impl<'a> Filling<'a> {
         {
             self.module(module, key);
         }
+        let path = in_full(path);
         let origin = Origin { setting: path.join("."), place: place.clone(), key: key.clone() };
-        self.layer.leaves.insert(path.to_vec(), Leaf { value, origin });
+        self.layer.leaves.insert(path, Leaf { value, origin });
     }
 
     /// Within one layer a password is said in one way; a higher layer may say it in another.
@@ -217,6 +233,26 @@ impl<'a> Filling<'a> {
             }
             leaves.into_iter().for_each(|leaf| leaf.value = None);
         }
+    }
+}
+
+/// What a collector alone is short for.
+pub(crate) const ENABLED: &str = "enabled";
+
+/// The path of a setting as it is kept: `collectors.NAME` is short for `collectors.NAME.enabled`.
+pub(crate) fn in_full(path: &[String]) -> Keys {
+    let mut full = path.to_vec();
+    if collector(path).is_some() {
+        full.push(ENABLED.to_owned());
+    }
+    full
+}
+
+/// The collector that a path is the name of.
+pub(crate) fn collector(path: &[String]) -> Option<&str> {
+    match path {
+        [group, name] if group == "collectors" => Some(name),
+        _ => None,
     }
 }
 

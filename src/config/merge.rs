@@ -3,7 +3,7 @@
 //! `defaults` of the configuration are spread over the targets here, below everything that a target says itself in
 //! whatever layer. Where a value came from is kept beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use figment::value::{Dict, Map, Value as Figment};
@@ -45,7 +45,11 @@ pub(crate) fn merge(layers: Vec<(&'static str, Layer)>) -> Merged {
         }
     }
     let pools = pools(&layers, &targets);
-    let mut merged = Merged { strata: vec![built_in(&targets, &modules, &pools)], targets, modules, pools };
+    let mut weakest = built_in(&targets, &modules, &pools);
+    for (path, leaf) in layers.iter().flat_map(|(_, layer)| &layer.implied) {
+        weakest.leaves.entry(path.clone()).or_insert_with(|| leaf.clone());
+    }
+    let mut merged = Merged { strata: vec![weakest], targets, modules, pools };
     for (name, layer) in &layers {
         let shared = layer.leaves.iter().filter(|(path, _)| path[0] == "defaults");
         let spread = shared.flat_map(|(path, leaf)| {
@@ -84,6 +88,12 @@ impl Merged {
     /// What counts in the end for a setting of a pool (`size`, `exercise.busy`).
     pub(crate) fn of_pool(&self, target: &str, pool: &str, setting: &str) -> Option<&Leaf> {
         self.leaf(&of_pool(target, pool, &format!("pools.*.{setting}")))
+    }
+
+    /// The collectors of which something is said.
+    pub(crate) fn collectors(&self) -> BTreeSet<String> {
+        let paths = self.strata.iter().flat_map(|stratum| stratum.leaves.keys());
+        paths.filter(|path| path[0] == "collectors").map(|path| path[1].clone()).collect()
     }
 
     /// Replaces what counts, keeping where it came from.
@@ -235,7 +245,9 @@ fn built_in(
             leaves.insert(path, Leaf { value: Some(value), origin });
         }
     };
-    for setting in SETTINGS.iter().filter(|setting| !setting.path.contains('*')) {
+    // Of a collector that nobody names nothing is to be known.
+    let is_free = |setting: &&Setting| setting.path.contains('*') || setting.path.starts_with("collectors.");
+    for setting in SETTINGS.iter().filter(|setting| !is_free(setting)) {
         take(keys(setting.path), setting);
     }
     for target in targets.keys() {
@@ -264,7 +276,7 @@ fn built_in(
 
 fn default(setting: &Setting) -> Option<Value> {
     let Given::Default(text) = setting.given else { return None };
-    if let Kind::Spans { .. } = setting.kind {
+    if let Kind::Spans { .. } | Kind::Names = setting.kind {
         return Some(Value::List(text.split(',').map(|item| item.trim().to_owned()).collect()));
     }
     let value = convert(setting.kind, text, Path::new("")).ok()?;

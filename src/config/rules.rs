@@ -43,7 +43,33 @@ pub(crate) fn judge(
         tls(merged, Owner::Module(&module), mistakes, warnings);
         password(merged, Owner::Module(&module), environment, mistakes, warnings);
     }
+    collectors(merged, mistakes, warnings);
     state_directory(merged, environment);
+}
+
+/// A collector's deadline is within its interval, and the interval is one that a target can keep.
+fn collectors(merged: &Merged, mistakes: &mut Mistakes, warnings: &mut Vec<String>) {
+    let rounds = merged.targets.keys().filter_map(|target| span(merged, target, "every"));
+    let shortest = rounds.map(|(every, _)| every).min().unwrap_or_default();
+    for name in merged.collectors() {
+        let said = |key: &str| match merged.leaf(&["collectors".to_owned(), name.clone(), key.to_owned()]) {
+            Some(Leaf { value: Some(Value::Span(duration)), origin }) => Some((*duration, origin)),
+            _ => None,
+        };
+        let Some((every, of_every)) = said("every") else { continue };
+        if let Some((timeout, of_timeout)) = said("timeout").filter(|(timeout, _)| *timeout > every) {
+            let says = format!("`{}` is longer than `every`, which is {}", spelled(timeout), spelled(every));
+            mistakes.add(Some(of_timeout), "", says);
+        }
+        if every < shortest {
+            warnings.push(format!(
+                "{}: {}: the collector asks every {}, as no target is asked more often",
+                of_every.place,
+                of_every.setting,
+                spelled(shortest)
+            ));
+        }
+    }
 }
 
 /// The rests that the ladder tries first rise.

@@ -33,8 +33,12 @@ impl Setting {
         }
     }
 
-    fn segments(&self) -> impl Iterator<Item = &'static str> {
-        self.path.split('.')
+    /// The names of its path, one by one. A collector's name has dots of its own.
+    pub(crate) fn segments(&self) -> Vec<&'static str> {
+        match self.path.strip_prefix("collectors.").and_then(|rest| rest.rsplit_once('.')) {
+            Some((name, key)) => vec!["collectors", name, key],
+            None => self.path.split('.').collect(),
+        }
     }
 }
 
@@ -90,12 +94,18 @@ pub(crate) enum Kind {
     Folder,
     /// A list of patterns of servers, judged by whoever connects.
     Patterns,
+    /// A list of names.
+    Names,
+    /// Text that may be empty.
+    Prefix,
+    /// A regular expression of the server.
+    Pattern,
 }
 
 impl Kind {
     /// Whether it is written as a list.
     pub(crate) fn is_list(self) -> bool {
-        matches!(self, Kind::Listen | Kind::Spans { .. } | Kind::Patterns)
+        matches!(self, Kind::Listen | Kind::Spans { .. } | Kind::Names | Kind::Patterns)
     }
 }
 
@@ -103,6 +113,10 @@ const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_secs(86_400);
 const MONTH: Duration = Duration::from_secs(30 * 86_400);
+
+/// As large as mysqld_exporter's flags may be.
+const LARGEST: u64 = u32::MAX as u64;
+const LONGEST: Duration = Duration::from_secs(LARGEST);
 
 /// The three ways to say a password. They are one setting: the one said last, or nearest, counts.
 pub(crate) const PASSWORDS: [&str; 3] = ["password", "password_file", "password_env"];
@@ -170,8 +184,48 @@ settings! {
     "auth_modules.*.tls.server_name": Kind::Text, example "db.example";
     /// The oldest TLS to accept: 1.2 or 1.3.
     "auth_modules.*.tls.min_version": Kind::Choice(&["1.2", "1.3"]), default "1.2";
-    /// Switches a collector on or off for all targets; the README names them.
+    /// Switches a collector on or off for all targets; the README names them. A collector with settings below its name is
+    /// on, unless they say otherwise.
     "collectors.*": Kind::Switch, example "true";
+    /// Whether the collector is on.
+    "collectors.*.enabled": Kind::Switch, example "true";
+    /// How often the collector asks, where that is not with every round: at most as often as the target's `every`. Some
+    /// that may take long have minutes when nothing is said. Not for global_status and global_variables, which every
+    /// round needs.
+    "collectors.*.every": Kind::Span { least: SECOND, most: DAY }, example "10m";
+    /// The deadline of the collector, at most its `every`. Within a round the target's `timeout` counts too; a longer one
+    /// has the collector ask beside the rounds. One minute when nothing is said, for what asks beside the rounds.
+    "collectors.*.timeout": Kind::Span { least: MILLISECOND, most: DAY }, example "30s";
+    /// The database of pt-heartbeat's table.
+    "collectors.heartbeat.database": Kind::Text, default "heartbeat";
+    /// The table that pt-heartbeat writes.
+    "collectors.heartbeat.table": Kind::Text, default "heartbeat";
+    /// Whether pt-heartbeat runs with `--utc`.
+    "collectors.heartbeat.utc": Kind::Switch, default "false";
+    /// Threads that are in their state for less are left out; whole seconds.
+    "collectors.info_schema.processlist.min_time": Kind::Span { least: Duration::ZERO, most: LONGEST }, default "0s";
+    /// Whether threads are told by account too.
+    "collectors.info_schema.processlist.processes_by_user": Kind::Switch, default "true";
+    /// Whether threads are told by host too.
+    "collectors.info_schema.processlist.processes_by_host": Kind::Switch, default "true";
+    /// The databases whose tables are told, in a list or separated by commas; `*` for all but the server's own.
+    "collectors.info_schema.tables.databases": Kind::Names, default "*";
+    /// Whether the accounts' privileges are told too.
+    "collectors.mysql.user.privileges": Kind::Switch, default "false";
+    /// How many digests are told at most.
+    "collectors.perf_schema.eventsstatements.limit": Kind::Count { least: 0, most: LARGEST }, default "250";
+    /// Digests that were not seen for so long are left out; whole seconds.
+    "collectors.perf_schema.eventsstatements.timelimit": Kind::Span { least: Duration::ZERO, most: LONGEST }, default "1day";
+    /// How many characters of a digest's text are told.
+    "collectors.perf_schema.eventsstatements.digest_text_limit": Kind::Count { least: 0, most: LARGEST }, default "120";
+    /// Databases whose statements are left out besides the server's own, in a list or separated by commas.
+    "collectors.perf_schema.eventsstatements.exclude_schemas": Kind::Names, example "scratch";
+    /// The regular expression that the name of a file must match.
+    "collectors.perf_schema.file_instances.filter": Kind::Pattern, default ".*";
+    /// What is taken off the beginning of a file's name; may be empty.
+    "collectors.perf_schema.file_instances.remove_prefix": Kind::Prefix, default "/var/lib/mysql/";
+    /// What is taken off the beginning of an event's name; may be empty.
+    "collectors.perf_schema.memory_events.remove_prefix": Kind::Prefix, default "memory/";
     /// The server: `host:port` (3306 when no port is said), `[IPv6]:port`, or the path of a unix socket.
     "targets.*.address": Kind::Address, example "127.0.0.1:3306";
     /// The account to log in as.
@@ -282,6 +336,8 @@ const OTHER_WORDS: &[(&str, &str)] = &[
     ("pwd", "password"),
     ("interval", "every"),
     ("period", "every"),
+    ("deadline", "timeout"),
+    ("on", "enabled"),
     ("dbname", "database"),
     ("schema", "database"),
     ("ssl", "tls"),
@@ -312,8 +368,8 @@ const OTHER_WORDS: &[(&str, &str)] = &[
 pub(crate) fn find<P: AsRef<str>>(path: &[P]) -> Option<&'static Setting> {
     let asked = canonical(path)?;
     SETTINGS.iter().find(|setting| {
-        setting.segments().count() == asked.len()
-            && setting.segments().zip(&asked).all(|(mine, asked)| mine == "*" || mine == *asked)
+        let mine = setting.segments();
+        mine.len() == asked.len() && mine.iter().zip(&asked).all(|(mine, asked)| *mine == "*" || mine == asked)
     })
 }
 
@@ -335,14 +391,15 @@ pub(crate) fn below<P: AsRef<str>>(path: &[P]) -> Vec<&'static str> {
     let Some(asked) = canonical(path) else { return Vec::new() };
     let mut names = Vec::new();
     for setting in SETTINGS {
-        let mut mine = setting.segments();
+        let mut mine = setting.segments().into_iter();
         let under = asked.iter().all(|asked| mine.next().is_some_and(|mine| mine == "*" || mine == *asked));
         let hidden = path[0].as_ref() == "defaults" && setting.path == "targets.*.address";
         if let Some(name) = mine.next().filter(|name| under && !hidden && !names.contains(name)) {
             names.push(name);
         }
     }
-    names
+    // Names that the table knows too are among those that the operator may write.
+    if names.contains(&"*") { vec!["*"] } else { names }
 }
 
 /// The name that was probably meant by an unknown one inside the group `path`.
@@ -419,11 +476,15 @@ mod tests {
         assert_eq!(below(&["targets"]), ["*"]);
         assert_eq!(below(&["log"]), ["level", "format"]);
         assert_eq!(below(&["log", "level"]), [""; 0]);
+        assert_eq!(below(&["collectors"]), ["*"]);
+        assert_eq!(below(&["collectors", "info_schema.tables"]), ["enabled", "every", "timeout", "databases"]);
+        assert_eq!(below(&["collectors", "binlog_size"]), ["enabled", "every", "timeout"]);
+        assert!(find(&["collectors", "heartbeat", "databases"]).is_none());
         for name in below::<&str>(&[]) {
             assert!(!below(&[name]).is_empty() || find(&[name]).is_some(), "{name}");
         }
         for setting in SETTINGS {
-            assert!(below::<&str>(&[]).contains(&setting.segments().next().expect("never empty")), "{}", setting.path);
+            assert!(below::<&str>(&[]).contains(&setting.segments()[0]), "{}", setting.path);
         }
     }
 

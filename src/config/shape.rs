@@ -21,9 +21,9 @@ pub struct Config {
     /// Accounts that a client of `/probe` may choose; my.cnf's sections where mysqld_exporter's flags are given.
     #[serde(default)]
     pub auth_modules: BTreeMap<String, AuthModule>,
-    /// Collectors switched on or off, by name (`global_status: false`).
+    /// What is said of single collectors, by name. Those of which nothing is said are not here.
     #[serde(default)]
-    pub collectors: BTreeMap<String, bool>,
+    pub collectors: BTreeMap<String, Collector>,
     pub targets: BTreeMap<String, Target>,
     /// Only where mysqld_exporter's flags take the place of a file.
     #[serde(skip)]
@@ -35,8 +35,6 @@ pub struct Config {
 pub struct DropIn {
     /// The one target; its series carry no label `target`.
     pub target: String,
-    /// What was said for single collectors, by the name of the flag (`collect.heartbeat.table`).
-    pub tunables: BTreeMap<&'static str, Vec<String>>,
 }
 
 /// An account, without a server.
@@ -142,6 +140,35 @@ pub struct Target {
     pub ladder: Ladder,
     /// By their names; never empty.
     pub pools: BTreeMap<String, Pool>,
+}
+
+/// What is said of one collector. What only some have is none for the others, and where nothing is said.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Collector {
+    pub enabled: bool,
+    /// How often it asks.
+    #[serde(deserialize_with = "some_unit")]
+    pub every: Option<Duration>,
+    /// Its deadline.
+    #[serde(deserialize_with = "some_unit")]
+    pub timeout: Option<Duration>,
+    pub database: Option<String>,
+    pub table: Option<String>,
+    pub utc: Option<bool>,
+    #[serde(deserialize_with = "some_unit")]
+    pub min_time: Option<Duration>,
+    pub processes_by_user: Option<bool>,
+    pub processes_by_host: Option<bool>,
+    pub databases: Option<Vec<String>>,
+    pub privileges: Option<bool>,
+    pub limit: Option<u64>,
+    #[serde(deserialize_with = "some_unit")]
+    pub timelimit: Option<Duration>,
+    pub digest_text_limit: Option<u64>,
+    pub exclude_schemas: Option<Vec<String>>,
+    pub filter: Option<String>,
+    pub remove_prefix: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -263,6 +290,10 @@ fn unit_or_never<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Du
         "never" => Ok(None),
         text => humantime::parse_duration(text).map(Some).map_err(serde::de::Error::custom),
     }
+}
+
+fn some_unit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    with_unit(deserializer).map(Some)
 }
 
 fn with_unit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::load::Loaded;
 use super::origin::Place;
-use super::shape::{AuthModule, Config, LogFormat, LogLevel, Pool, ResetOnReturn, Target, Tls, TlsMode, TlsVersion};
+use super::shape::{
+    AuthModule, Collector, Config, LogFormat, LogLevel, Pool, ResetOnReturn, Target, Tls, TlsMode, TlsVersion,
+};
 use super::value::spelled;
 
 /// Writes everything that is in effect. A password is shown as `******`.
@@ -25,7 +27,7 @@ impl Page<'_> {
     fn config(&mut self, config: &Config) -> fmt::Result {
         writeln!(self.out, "# The configuration in effect. A comment says where its value comes from.")?;
         writeln!(self.out, "web:")?;
-        self.line("web.listen_addresses", 1, texts(&config.web.listen_addresses))?;
+        self.line("web.listen_addresses", 1, words(&config.web.listen_addresses))?;
         self.line("web.systemd_socket", 1, config.web.systemd_socket)?;
         self.line("web.telemetry_path", 1, scalar(&config.web.telemetry_path))?;
         if let Some(file) = &config.web.config_file {
@@ -41,7 +43,7 @@ impl Page<'_> {
         self.line("events.keep", 1, config.events.keep)?;
         writeln!(self.out, "probe:")?;
         if !config.probe.allow.is_empty() {
-            self.line("probe.allow", 1, texts(&config.probe.allow))?;
+            self.line("probe.allow", 1, words(&config.probe.allow))?;
         }
         self.line("probe.limit", 1, config.probe.limit)?;
         self.line("probe.timeout", 1, spelled(config.probe.timeout))?;
@@ -52,12 +54,48 @@ impl Page<'_> {
         }
         if !config.collectors.is_empty() {
             writeln!(self.out, "collectors:")?;
-            for (name, on) in &config.collectors {
-                self.named(&format!("collectors.{name}"), name, 1, on)?;
-            }
+            config.collectors.iter().try_for_each(|(name, collector)| self.collector(name, collector))?;
         }
         writeln!(self.out, "targets:")?;
         config.targets.iter().try_for_each(|(name, target)| self.target(name, target))
+    }
+
+    fn collector(&mut self, name: &str, collector: &Collector) -> fmt::Result {
+        let span = |span: Option<Duration>| span.map(spelled);
+        let word = |text: &Option<String>| text.as_deref().map(scalar);
+        let switch = |on: Option<bool>| on.map(|on| on.to_string());
+        let count = |number: Option<u64>| number.map(|number| number.to_string());
+        let names = |names: &Option<Vec<String>>| names.as_deref().map(words);
+        let settings = [
+            ("every", span(collector.every)),
+            ("timeout", span(collector.timeout)),
+            ("database", word(&collector.database)),
+            ("table", word(&collector.table)),
+            ("utc", switch(collector.utc)),
+            ("min_time", span(collector.min_time)),
+            ("processes_by_user", switch(collector.processes_by_user)),
+            ("processes_by_host", switch(collector.processes_by_host)),
+            ("databases", names(&collector.databases)),
+            ("privileges", switch(collector.privileges)),
+            ("limit", count(collector.limit)),
+            ("timelimit", span(collector.timelimit)),
+            ("digest_text_limit", count(collector.digest_text_limit)),
+            ("exclude_schemas", names(&collector.exclude_schemas)),
+            ("filter", word(&collector.filter)),
+            ("remove_prefix", word(&collector.remove_prefix)),
+        ];
+        let path = |key: &str| format!("collectors.{name}.{key}");
+        if settings.iter().all(|(_, value)| value.is_none()) {
+            return self.named(&path("enabled"), name, 1, collector.enabled);
+        }
+        writeln!(self.out, "  {}:", scalar(name))?;
+        self.line(&path("enabled"), 2, collector.enabled)?;
+        for (key, value) in settings {
+            if let Some(value) = value {
+                self.line(&path(key), 2, value)?;
+            }
+        }
+        Ok(())
     }
 
     fn target(&mut self, name: &str, target: &Target) -> fmt::Result {
@@ -105,7 +143,7 @@ impl Page<'_> {
             self.line(&path("password"), 2, "\"******\"")?;
         }
         if let Some(allow) = &module.allow {
-            self.line(&path("allow"), 2, texts(allow))?;
+            self.line(&path("allow"), 2, words(allow))?;
         }
         self.line(&path("cleartext"), 2, module.cleartext)?;
         self.tls(&path("tls"), &module.tls)
@@ -173,8 +211,8 @@ fn list(spans: &[Duration]) -> String {
     format!("[{}]", spans.iter().map(|span| spelled(*span)).collect::<Vec<_>>().join(", "))
 }
 
-fn texts(items: &[String]) -> String {
-    format!("[{}]", items.iter().map(|item| quoted(item)).collect::<Vec<_>>().join(", "))
+pub(crate) fn words(texts: &[String]) -> String {
+    format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
 }
 
 /// Plain where every reader of YAML takes it for text, quoted otherwise.

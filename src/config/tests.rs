@@ -13,11 +13,16 @@ use super::mistakes::Mistakes;
 use super::shape::{LogLevel, TlsMode, TlsVersion};
 use super::show::show;
 
+/// Collectors that the environment can spell.
+fn known() -> Vec<&'static str> {
+    vec!["global_status", "info_schema.tables", "perf_schema.eventsstatements", "a.b", "a_b"]
+}
+
 /// A folder with an `exporter.yaml`, gone afterwards.
-struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    fn with(yaml: &str) -> Folder {
+    pub(super) fn with(yaml: &str) -> Folder {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("goneaway-load-{}-{number}", std::process::id()));
@@ -31,9 +36,10 @@ impl Folder {
         fs::write(self.0.join(name), text).expect("a temporary file");
     }
 
-    fn load(&self, env: &[(&str, &str)], flags: Vec<Flag>) -> Result<Loaded, String> {
+    pub(super) fn load(&self, env: &[(&str, &str)], flags: Vec<Flag>) -> Result<Loaded, String> {
         let env = env.iter().map(|(name, text)| (OsString::from(name), OsString::from(text))).collect();
-        let sources = Sources { file: Some(self.0.join("exporter.yaml")), env, flags, ..Sources::default() };
+        let judges = Judges { collectors: known, ..Judges::default() };
+        let sources = Sources { file: Some(self.0.join("exporter.yaml")), env, flags, judges, ..Sources::default() };
         let folder = format!("{}/", self.0.display());
         load(&sources).map_err(|mistakes| mistakes.to_string().replace(&folder, ""))
     }
@@ -49,15 +55,15 @@ impl Drop for Folder {
     }
 }
 
-fn good(yaml: &str, env: &[(&str, &str)]) -> Loaded {
+pub(super) fn good(yaml: &str, env: &[(&str, &str)]) -> Loaded {
     Folder::with(yaml).good(env)
 }
 
-fn wrong(yaml: &str, env: &[(&str, &str)]) -> String {
+pub(super) fn wrong(yaml: &str, env: &[(&str, &str)]) -> String {
     Folder::with(yaml).load(env, Vec::new()).map(|loaded| loaded.config).expect_err(yaml)
 }
 
-const ORDERS: &str = "targets:\n  orders:\n    address: db:3306\n";
+pub(super) const ORDERS: &str = "targets:\n  orders:\n    address: db:3306\n";
 
 #[test]
 fn what_nobody_says_is_the_default_of_the_table() {
@@ -158,7 +164,7 @@ fn the_environment_reaches_targets_whatever_their_name() {
     assert_eq!(config.targets["a__b"].tls.mode, TlsMode::Required);
     assert_eq!(config.targets["new"].address, "new:3307");
     assert_eq!(config.web.listen_addresses, [":1", "[::1]:2"]);
-    assert!(!config.collectors["global_status"]);
+    assert!(!config.collectors["global_status"].enabled);
 }
 
 #[test]
@@ -356,6 +362,7 @@ fn rooms_below_judge_in_the_same_list() {
         address: |text| Err(format!("`{text}` is no address")),
         collector: |_| Err("no collector".to_owned()),
         pattern: |text| Err(format!("`{text}` is no pattern")),
+        ..Judges::default()
     };
     let sources = Sources { file: Some(folder.0.join("exporter.yaml")), judges, ..Sources::default() };
     let mistakes = load(&sources).expect_err("four mistakes");

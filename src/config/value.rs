@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::pattern;
 use super::secret::Secret;
 use super::settings::{Kind, nearest};
 
@@ -21,16 +22,20 @@ pub(crate) enum Value {
     Lifetime(Option<Duration>),
 }
 
-/// Reads one value. Only a secret may be empty. `base` is the folder that a relative path starts from.
+/// Reads one value. Only a secret and a prefix may be empty. `base` is the folder that a relative path starts from.
 pub(crate) fn convert(kind: Kind, text: &str, base: &Path) -> Result<Value, String> {
     if kind == Kind::Secret {
         return Ok(Value::Secret(Secret::new(text)));
     }
-    if text.is_empty() {
+    if text.is_empty() && kind != Kind::Prefix {
         return Err("is empty".to_owned());
     }
     match kind {
-        Kind::Text => Ok(Value::Text(text.to_owned())),
+        Kind::Text | Kind::Names | Kind::Prefix => Ok(Value::Text(text.to_owned())),
+        Kind::Pattern => match pattern::flaw(text) {
+            None => Ok(Value::Text(text.to_owned())),
+            Some(flaw) => Err(format!("`{text}` is not a regular expression: {flaw}")),
+        },
         Kind::Secret => unreachable!("read above"),
         Kind::Switch => switch(text).map(Value::Switch),
         Kind::Count { least, most } => count(text, least, most).map(Value::Count),

@@ -1,9 +1,11 @@
 //! One round of collecting: each collector asks its statements, one after the other, on one connection.
 //!
-//! Where that comes from is the caller's affair (`Source`): a pool, or a login of its own. Before the first one that could be refused something, the server is asked what it has and what the account may
-//! (`collect::Facts`); that is kept for a while. Collectors that may take long have rounds of their own, on a
-//! connection of their own, so that they delay nobody.
+//! Where that comes from is the caller's affair (`Source`): a pool, or a login of its own. Before the first one that could
+//! be refused something, the server is asked what it has and what the account may (`collect::Facts`); that is kept for a
+//! while. Collectors that may take long, or ask less often, have rounds of their own, on a connection of their own, so
+//! that they delay nobody.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -44,9 +46,6 @@ const FACTS_FOR: Duration = Duration::from_secs(300);
 
 /// What a collector waits for a table that somebody has locked, as mysqld_exporter has it.
 const LOCK_WAIT: &str = "SET SESSION lock_wait_timeout = 2";
-
-/// How long what may take long may take.
-pub(super) const LONGEST: Duration = Duration::from_secs(60);
 
 /// Facts about the server that was asked last. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -119,6 +118,8 @@ pub(super) struct Errand {
     /// They may take long: the server ends their statements after this, a moment before we give up.
     pub(super) server_limit: Option<Duration>,
     pub(super) deadline: Instant,
+    /// How long single collectors may take, where that is less.
+    pub(super) each: BTreeMap<&'static str, Duration>,
 }
 
 /// Collects once, on a connection of the pool: with every round, or what may take long.
@@ -129,12 +130,16 @@ pub(super) async fn collect(
     pool: Pool<Opener>,
     found: Found,
 ) -> Collection {
+    let longest = collectors.iter().map(|collector| target.deadline(collector)).max();
+    let within = if is_long { longest.unwrap_or_default() } else { target.timeout };
     let errand = Errand {
         label: target.label.clone(),
         tunables: target.tunables.clone(),
         needs: target.collectors.iter().map(|collector| collector.needs).collect(),
-        server_limit: is_long.then_some(LONGEST - Duration::from_secs(5)),
-        deadline: Instant::now() + if is_long { LONGEST } else { target.timeout },
+        // The connection may be one that the rounds use too.
+        server_limit: is_long.then(|| (within * 11 / 12).max(target.timeout)),
+        deadline: Instant::now() + within,
+        each: collectors.iter().map(|collector| (collector.name, target.deadline(collector))).collect(),
     };
     run(&errand, collectors, &Pooled { pool, is_long }, found).await
 }
@@ -260,7 +265,9 @@ impl<S: Source> Round<'_, S> {
             }
         };
         let (asked, asked_at) = (Instant::now(), SystemTime::now());
-        match self.ask_on(&mut line, collector).await {
+        let own = self.errand.each.get(collector.name).copied();
+        let deadline = own.map_or(self.errand.deadline, |own| self.errand.deadline.min(asked + own));
+        match self.ask_on(&mut line, collector, deadline).await {
             Ok(block) => {
                 self.line = Some(line);
                 Collected::Values { block, asked_at, asked, took: asked.elapsed() }
@@ -282,11 +289,16 @@ impl<S: Source> Round<'_, S> {
         }
     }
 
-    async fn ask_on(&mut self, line: &mut S::Line, collector: &'static Collector) -> Result<Block, Refusal> {
+    async fn ask_on(
+        &mut self,
+        line: &mut S::Line,
+        collector: &'static Collector,
+        deadline: Instant,
+    ) -> Result<Block, Refusal> {
         let server = line.server().clone();
         let facts = match collector.is_plain() {
             true => Arc::default(),
-            false => self.facts(line).await?,
+            false => self.facts(line, deadline).await?,
         };
         let known = Known { server: &server, facts: &facts, tunables: &self.errand.tunables };
         let statements = match (collector.ask)(&known) {
@@ -296,7 +308,7 @@ impl<S: Source> Round<'_, S> {
         };
         let mut answers = Vec::with_capacity(statements.len());
         for sql in &statements {
-            answers.push(line.query(sql, self.errand.deadline).await?);
+            answers.push(line.query(sql, deadline).await?);
         }
         self.collection.note(collector, &answers);
         let mut out = BlockBuilder::new(self.errand.label.as_deref());
@@ -305,14 +317,14 @@ impl<S: Source> Round<'_, S> {
     }
 
     /// What is known of this server; asked anew when that is old.
-    async fn facts(&mut self, line: &mut S::Line) -> Result<Arc<Facts>, Refusal> {
+    async fn facts(&mut self, line: &mut S::Line, deadline: Instant) -> Result<Arc<Facts>, Refusal> {
         if let Some(facts) = &self.facts {
             return Ok(facts.clone());
         }
-        let Errand { needs, tunables, deadline, .. } = self.errand;
-        line.query(LOCK_WAIT, *deadline).await?;
+        let Errand { needs, tunables, .. } = self.errand;
+        line.query(LOCK_WAIT, deadline).await?;
         if let Some(limit) = self.errand.server_limit.and_then(|limit| server_limit(line.server(), limit)) {
-            line.query(&limit, *deadline).await?;
+            line.query(&limit, deadline).await?;
         }
         let version = line.server().version_text.clone();
         let facts = match self.found.of(&version) {
@@ -320,7 +332,7 @@ impl<S: Source> Round<'_, S> {
             None => {
                 let mut answers = Vec::new();
                 for sql in Facts::statements(needs, tunables, line.server()) {
-                    answers.push(line.query(&sql, *deadline).await?);
+                    answers.push(line.query(&sql, deadline).await?);
                 }
                 let facts = Arc::new(Facts::read(&answers));
                 self.found.keep(&version, facts.clone());

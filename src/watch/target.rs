@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::agenda::{self, Limits};
 use super::backoff::Spacing;
 use super::ladder;
 use super::pools::{Exercise, Plan};
 use super::recovery::Manner;
 use crate::collect::{self, COLLECTORS, Collector, Pace, Tunables};
-use crate::config::secret::Secret;
-use crate::config::{self, Config, Judges, Loaded, Mistakes};
+use crate::config::{self, Judges, Loaded, Mistakes};
 use crate::mysql::endpoint::Endpoint;
 use crate::mysql::handshake::{Access, SystemRoots, TlsPolicy};
 use crate::mysql::pattern::Pattern;
@@ -41,59 +41,43 @@ pub struct Target {
     pub give_up: Duration,
     pub collectors: Vec<&'static Collector>,
     pub tunables: Tunables,
+    /// What was said of the times of single collectors.
+    pub limits: BTreeMap<&'static str, Limits>,
 }
+
+/// How long a collector that asks beside the rounds may take, when nothing is said.
+const LONGEST: Duration = Duration::from_secs(60);
 
 impl Target {
     /// The collectors of every round.
     pub fn quick(&self) -> Vec<&'static Collector> {
-        self.collectors.iter().copied().filter(|collector| collector.pace == Pace::Round).collect()
+        self.collectors.iter().copied().filter(|collector| !self.is_apart(collector)).collect()
     }
 
-    /// Those that may take long, with how often they ask at most.
+    /// Those that ask beside the rounds, with how often they do.
     pub fn slow(&self) -> Vec<(&'static Collector, Duration)> {
-        let slow = |collector: &&'static Collector| match collector.pace {
-            Pace::Round => None,
-            Pace::Slow(every) => Some((*collector, every.max(self.every))),
-        };
-        self.collectors.iter().filter_map(slow).collect()
+        let apart = self.collectors.iter().copied().filter(|collector| self.is_apart(collector));
+        apart.map(|collector| (collector, self.pace(collector))).collect()
     }
 
     /// How often this collector asks.
     pub fn pace(&self, collector: &Collector) -> Duration {
-        match collector.pace {
+        let by_default = match collector.pace {
             Pace::Round => self.every,
-            Pace::Slow(every) => every.max(self.every),
-        }
+            Pace::Slow(every) => every,
+        };
+        agenda::said(collector, &self.limits).every.unwrap_or(by_default).max(self.every)
     }
-}
 
-/// What visits go by, as configured.
-#[derive(Clone, Debug)]
-pub struct Rules {
-    pub modules: BTreeMap<String, Module>,
-    pub allow: Vec<Pattern>,
-    /// How many visits at once.
-    pub limit: usize,
-    /// Where the scraper does not say its own deadline.
-    pub timeout: Duration,
-    /// How much earlier than that of the scraper.
-    pub timeout_offset: Duration,
-    /// Of servers that are no target.
-    pub collectors: Vec<&'static Collector>,
-    pub tunables: Tunables,
-}
+    /// How long this collector may take.
+    pub fn deadline(&self, collector: &Collector) -> Duration {
+        let by_default = if self.is_apart(collector) { LONGEST } else { self.timeout };
+        agenda::said(collector, &self.limits).timeout.unwrap_or(by_default)
+    }
 
-/// An account that a client of `/probe` may choose.
-#[derive(Clone, Debug)]
-pub struct Module {
-    pub user: String,
-    pub password: Secret,
-    /// The servers that it may be shown to; those that all may be asked about where none are said.
-    pub allow: Option<Vec<Pattern>>,
-    pub cleartext: bool,
-    pub tls: config::Tls,
-    /// The same with its files read.
-    pub policy: TlsPolicy,
+    fn is_apart(&self, collector: &Collector) -> bool {
+        agenda::is_apart(collector, &self.limits, self.every, self.timeout)
+    }
 }
 
 /// What only this side of the house can judge, for the loader's list of mistakes.
@@ -101,6 +85,7 @@ pub fn judges() -> Judges {
     Judges {
         address: |address| Endpoint::parse(address).map(drop),
         pattern: |pattern| Pattern::parse(pattern).map(drop),
+        collectors: || COLLECTORS.iter().map(|collector| collector.name).collect(),
         collector: |name| match collect::named(name) {
             Some(_) => Ok(()),
             None => {
@@ -115,7 +100,8 @@ pub fn judges() -> Judges {
 pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
     let config = &loaded.config;
     let mut mistakes = Mistakes::default();
-    let collectors = collectors(config);
+    let collectors = agenda::collectors(config);
+    let limits = agenda::limits(loaded, &mut mistakes);
     let roots = SystemRoots::default();
     let mut targets = Vec::with_capacity(config.targets.len());
     for (name, target) in &config.targets {
@@ -136,7 +122,7 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
         let has_overflow = target.pools.values().any(|pool| pool.max_overflow > 0);
         let needs_one_more = config.drop_in.is_some()
             && !has_overflow
-            && collectors.iter().any(|collector| collector.pace != Pace::Round);
+            && collectors.iter().any(|one| agenda::is_apart(one, &limits, target.every, target.timeout));
         targets.push(Arc::new(Target {
             name: name.clone(),
             // The one target of mysqld_exporter's flags has no label there either.
@@ -168,54 +154,11 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
             },
             give_up: target.give_up_after,
             collectors: collectors.clone(),
-            tunables: tunables(config),
+            tunables: agenda::tunables(config),
+            limits: limits.clone(),
         }));
     }
     if mistakes.is_empty() { Ok(targets) } else { Err(mistakes) }
-}
-
-/// What visits go by, or every mistake that shows only when its files are read.
-pub fn rules(loaded: &Loaded) -> Result<Rules, Mistakes> {
-    let config = &loaded.config;
-    let mut mistakes = Mistakes::default();
-    let roots = SystemRoots::default();
-    let mut modules = BTreeMap::new();
-    for (name, module) in &config.auth_modules {
-        let policy = TlsPolicy::load(&module.tls, &roots).map_err(|found| {
-            for mistake in found {
-                let path = format!("auth_modules.{name}.tls.{}", mistake.setting);
-                let file = mistake.path.as_ref().map(|path| format!("{}: ", path.display())).unwrap_or_default();
-                mistakes.add(loaded.origins.of(&path), &path, format!("{file}{}", mistake.problem));
-            }
-        });
-        let Ok(policy) = policy else { continue };
-        modules.insert(
-            name.clone(),
-            Module {
-                user: module.user.clone(),
-                password: module.password.clone(),
-                allow: module.allow.as_deref().map(patterns),
-                cleartext: module.cleartext,
-                tls: module.tls.clone(),
-                policy,
-            },
-        );
-    }
-    let rules = Rules {
-        modules,
-        allow: patterns(&config.probe.allow),
-        limit: config.probe.limit as usize,
-        timeout: config.probe.timeout,
-        timeout_offset: config.probe.timeout_offset,
-        collectors: collectors(config),
-        tunables: tunables(config),
-    };
-    if mistakes.is_empty() { Ok(rules) } else { Err(mistakes) }
-}
-
-/// They were judged with the configuration; a server that my.cnf names in words that are no address is none.
-fn patterns(texts: &[String]) -> Vec<Pattern> {
-    texts.iter().filter_map(|text| Pattern::parse(text).ok()).collect()
 }
 
 /// The pool of the collectors comes first: the one called `default`, or else the first by name.
@@ -272,45 +215,4 @@ fn ladder_settings(ladder: &config::Ladder) -> ladder::settings::Settings {
         recheck_every: ladder.recheck_every,
         ..ladder::settings::Settings::default()
     }
-}
-
-/// What mysqld_exporter's flags say of single collectors; the values were judged with the flags.
-fn tunables(config: &Config) -> Tunables {
-    let mut tunables = Tunables::default();
-    let said = config.drop_in.iter().flat_map(|drop_in| &drop_in.tunables);
-    for (flag, values) in said {
-        let Some(text) = values.last() else { continue };
-        let is_on = text == "true";
-        match flag.trim_start_matches("collect.") {
-            "heartbeat.database" => tunables.heartbeat_database.clone_from(text),
-            "heartbeat.table" => tunables.heartbeat_table.clone_from(text),
-            "heartbeat.utc" => tunables.heartbeat_utc = is_on,
-            "info_schema.processlist.min_time" => set(&mut tunables.processlist_min_time, text),
-            "info_schema.processlist.processes_by_user" => tunables.processlist_by_user = is_on,
-            "info_schema.processlist.processes_by_host" => tunables.processlist_by_host = is_on,
-            "info_schema.tables.databases" => tunables.tables_databases.clone_from(text),
-            "mysql.user.privileges" => tunables.user_privileges = is_on,
-            "perf_schema.eventsstatements.limit" => set(&mut tunables.statements_limit, text),
-            "perf_schema.eventsstatements.timelimit" => set(&mut tunables.statements_time_limit, text),
-            "perf_schema.eventsstatements.digest_text_limit" => set(&mut tunables.statements_text_limit, text),
-            "perf_schema.eventsstatements.exclude_schemas" => tunables.statements_exclude.clone_from(values),
-            "perf_schema.file_instances.filter" => tunables.file_filter.clone_from(text),
-            "perf_schema.file_instances.remove_prefix" => tunables.file_remove_prefix.clone_from(text),
-            "perf_schema.memory_events.remove_prefix" => tunables.memory_remove_prefix.clone_from(text),
-            _ => {}
-        }
-    }
-    tunables
-}
-
-fn set(number: &mut u64, text: &str) {
-    if let Ok(value) = text.parse() {
-        *number = value;
-    }
-}
-
-/// The collectors that are on: by default, unless the configuration says otherwise.
-fn collectors(config: &Config) -> Vec<&'static Collector> {
-    let is_on = |collector: &&Collector| *config.collectors.get(collector.name).unwrap_or(&collector.default_on);
-    COLLECTORS.iter().filter(is_on).collect()
 }

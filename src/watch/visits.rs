@@ -4,10 +4,11 @@
 //! Who may be asked about is judged first (`admission`). What simultaneous scrapers ask alike is asked once. The quick
 //! collectors and those that may take long go side by side, so that a slow one never takes the others' values along.
 
+mod rules;
 mod fresh;
 mod admission;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +23,6 @@ use super::board::UP;
 use super::collection::{Collected, Collection, Errand, Found, Pooled, Source, run};
 use super::families::{COLLECTOR_DURATION, COLLECTOR_SUCCESS};
 use super::seat::Seat;
-use super::target::Rules;
 use crate::collect::{Collector, Pace, Tunables, Why};
 use crate::metrics::{Block, BlockBuilder};
 use crate::mysql::failure::{Failure, Phase};
@@ -30,6 +30,7 @@ use crate::mysql::handshake::Access;
 use crate::mysql::session::ends_session;
 
 pub use admission::Refusal;
+pub use rules::{Module, Rules, rules};
 
 /// How many servers are remembered between visits.
 const REMEMBERED: usize = 1024;
@@ -190,7 +191,9 @@ impl Inner {
         match visited {
             Visited::Known(known) => {
                 let target = &known.target;
-                let errand = errand(&target.collectors, &target.tunables, deadline);
+                let said = |one: &&'static Collector| Some((one.name, target.limits.get(one.name)?.timeout?));
+                let each = target.collectors.iter().filter_map(said).collect();
+                let errand = Errand { each, ..errand(&target.collectors, &target.tunables, deadline) };
                 let [quick, slow] = [false, true].map(|is_long| Pooled { pool: known.pool.clone(), is_long });
                 both(&errand, collectors, &quick, &slow, &known.found).await.0
             }
@@ -239,6 +242,7 @@ fn errand(all: &[&'static Collector], tunables: &Tunables, deadline: Instant) ->
         needs: all.iter().map(|collector| collector.needs).collect(),
         server_limit: None,
         deadline,
+        each: BTreeMap::new(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! When the collectors that may take long are due: each at its own pace, one after the other.
+//! When the collectors that ask beside the rounds are due: each at its own pace, one after the other.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::collect::Collector;
 
-/// The slow collectors of one target.
+/// The collectors of one target that ask beside its rounds.
 #[derive(Debug)]
 pub(super) struct Walks {
     each: Vec<Walk>,

@@ -161,6 +161,41 @@ fn the_flags_are_written_as_a_file_that_is_good() {
     assert!(text(&shown.stdout).contains("  global_variables: false  # exporter.yaml:"), "{}", text(&shown.stdout));
 }
 
+/// What is printed for each flag that tunes a collector is what the flag says.
+#[test]
+fn the_collectors_own_flags_are_written_too() {
+    let folder = Folder::with(ACCOUNT);
+    let flags = [
+        "--collect.info_schema.tables",
+        "--collect.info_schema.tables.databases=shop,attic",
+        "--collect.perf_schema.eventsstatements.exclude_schemas=a",
+        "--collect.perf_schema.eventsstatements.exclude_schemas=b,c",
+        "--collect.perf_schema.eventsstatements.timelimit=3600",
+        "--no-collect.info_schema.processlist.processes_by_host",
+    ];
+    let output = folder.run(&[&["config", "from-mysqld-exporter"], flags.as_slice()].concat());
+    let yaml = text(&output.stdout);
+    let (_, collectors) = yaml.split_once("collectors:\n").unwrap_or_else(|| panic!("{}", text(&output.stderr)));
+    let expect = "  info_schema.processlist:
+    enabled: false
+    processes_by_host: false
+  info_schema.tables:
+    enabled: true
+    databases: [\"shop\", \"attic\"]
+  perf_schema.eventsstatements:
+    enabled: false
+    timelimit: 1h
+    exclude_schemas: [\"a\", \"b,c\"]
+targets:
+";
+    assert!(collectors.starts_with(expect), "{yaml}");
+    // The same flags count beside a file, and say where they come from.
+    fs::write(folder.0.join("exporter.yaml"), "targets: {a: {address: db}}\n").expect("a temporary file");
+    let shown = folder.run(&[&["config", "show"], flags.as_slice()].concat());
+    let line = "    databases: [\"shop\", \"attic\"]  # --collect.info_schema.tables.databases\n";
+    assert!(text(&shown.stdout).contains(line), "{}", text(&shown.stdout));
+}
+
 #[test]
 fn the_help_has_a_section_for_the_flags() {
     let output = Folder::with("").run(&["--help"]);

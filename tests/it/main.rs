@@ -28,5 +28,6 @@ mod faults;
 mod ladder;
 mod storm;
 mod asked;
+mod tuned;
 mod scraped;
 mod readme;

@@ -86,6 +86,12 @@ fn the_example_of_addresses_has_no_mistake() {
 }
 
 #[test]
+fn the_example_of_collectors_has_no_mistake() {
+    let output = run(&format!("{}targets: {{a: {{address: db}}}}\n", code("collector-settings")), &["config", "check"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn the_example_of_two_pools_has_no_mistake() {
     let output = run(&code("pools"), &["config", "check"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

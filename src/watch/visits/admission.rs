@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::super::collection::Found;
 use super::super::pools::Opener;
-use super::super::target::{Module, Target};
+use super::super::target::Target;
+use super::rules::Module;
 use crate::mysql::endpoint::Endpoint;
 use crate::mysql::pattern::Pattern;
 use crate::mysql::pool::Pool;
