@@ -481,7 +481,10 @@ fn the_file_that_is_written_does_the_same_and_holds_no_secret() {
         assert!(!yaml.contains("hunter2"), "{yaml}");
         case.write("secret", "hunter2");
         let secret = case.folder.join("secret").display().to_string();
-        case.write("exporter.yaml", &yaml.replace("/etc/goneaway/password", &secret));
+        case.write(
+            "exporter.yaml",
+            &yaml.replace("/etc/goneaway/password", &secret).replace("/etc/goneaway/client.password", &secret),
+        );
         let file = Some(case.folder.join("exporter.yaml"));
         let sources =
             Sources { file, env: case.sources.env.clone(), judges: case.sources.judges, ..Sources::default() };
@@ -492,6 +495,10 @@ fn the_file_that_is_written_does_the_same_and_holds_no_secret() {
         let same = load(&sources).unwrap_or_else(|mistakes| panic!("{mistakes}\n{yaml}")).config;
         let mut config = case.good().config;
         config.drop_in = None;
+        // The target's own account is written where somebody may ask for more.
+        if config.auth_modules.len() == 1 {
+            config.auth_modules.clear();
+        }
         assert_eq!(same, config, "{yaml}");
         yaml
     };
@@ -508,7 +515,7 @@ fn the_file_that_is_written_does_the_same_and_holds_no_secret() {
     let yaml =
         check(Case::new("[client]\nuser=u\npassword=hunter2\ntls=true\n[o]\nuser=o\n").flags(&["mysqld.address=db"]));
     assert!(yaml.contains("    # Write the password into this file; it is not repeated here.\n"), "{yaml}");
-    assert!(yaml.contains("# The section `[o]` of my.cnf"), "{yaml}");
+    assert!(yaml.contains("auth_modules:\n  client:\n    user: u\n") && yaml.contains("  o:\n    user: o\n"), "{yaml}");
     check(Case::new("").env("DATA_SOURCE_NAME", "u:hunter2@unix(/run/my.sock)/app"));
     let mut case = Case::new("").flags(&[USER, "web.systemd-socket"]);
     let addresses = ["localhost:9104", "unix:/run/goneaway/metrics.sock"];

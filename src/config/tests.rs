@@ -395,7 +395,7 @@ fn what_is_judged_later_reports_into_the_same_list() {
 #[test]
 fn what_is_shown_names_every_origin_and_no_secret() {
     let folder = Folder::with(
-        "defaults:\n  every: 20s\ntargets:\n  orders:\n    address: db:3306\n    password_file: secret\n    tls: {server_name: db}\n",
+        "defaults:\n  every: 20s\ntargets:\n  orders:\n    address: db:3306\n    password_file: secret\n    tls: {server_name: db}\nprobe: {allow: [\"*.db:3306\"]}\nauth_modules: {other: {password: hunter2, tls: {mode: REQUIRED}}}\n",
     );
     folder.write("secret", "hunter2");
     let flags = vec![Flag::new("--log.level", "log.level", ["debug"])];
@@ -404,12 +404,26 @@ fn what_is_shown_names_every_origin_and_no_secret() {
     let expect = r#"# The configuration in effect. A comment says where its value comes from.
 web:
   listen_addresses: [":10306"]  # default
+  systemd_socket: false  # default
   telemetry_path: /metrics  # default
 log:
   level: debug  # --log.level
   format: logfmt  # default
 events:
   keep: 1000  # default
+probe:
+  allow: ["*.db:3306"]  # exporter.yaml:8
+  limit: 16  # default
+  timeout: 10s  # default
+  timeout_offset: 250ms  # default
+auth_modules:
+  other:
+    user: goneaway  # default
+    password: "******"  # exporter.yaml:9
+    cleartext: false  # default
+    tls:
+      mode: REQUIRED  # exporter.yaml:9
+      min_version: "1.2"  # default
 targets:
   orders:
     address: "db:3306"  # exporter.yaml:5

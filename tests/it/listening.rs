@@ -126,12 +126,12 @@ fn refused(folder: &Folder, mut command: Command) -> String {
 #[tokio::test]
 async fn two_addresses_and_a_unix_socket_at_once() {
     let folder = Folder::new();
-    let flags = ["--web.listen-address=127.0.0.1:0", "--web.listen-address=127.0.0.1:0"];
+    let flags = ["--web.listen-address=127.0.0.1:0", "--web.listen-address=127.0.0.2:0"];
     let more = format!("--web.listen-address={}", folder.unix());
     let mut by_flags = folder.configured("{listen_addresses: \"192.0.2.1:1\"}");
     by_flags.args(flags).arg(&more);
     for command in [
-        folder.configured(&format!("{{listen_addresses: [\"127.0.0.1:0\", \"127.0.0.1:0\", \"{}\"]}}", folder.unix())),
+        folder.configured(&format!("{{listen_addresses: [\"127.0.0.1:0\", \"127.0.0.2:0\", \"{}\"]}}", folder.unix())),
         by_flags,
         folder.flags(&[flags[0], flags[1], &more]),
     ] {

@@ -46,7 +46,8 @@ async fn every_path_answers_under_both_of_its_names() {
             assert!(answer.text().starts_with(body), "{path}: {}", answer.text());
         }
     }
-    for path in PATHS {
+    // Of a site that has no servers to ask.
+    for path in PATHS.into_iter().filter(|path| *path != "/probe") {
         assert_eq!(site.get(path).await.status, 200, "{path}");
     }
 }
