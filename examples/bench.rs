@@ -23,6 +23,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use goneaway::collect::COLLECTORS;
 use it::servers::{Kind, Server};
 
 #[tokio::main(flavor = "current_thread")]
@@ -44,10 +45,19 @@ async fn main() -> ExitCode {
     for kind in [Kind::MariadbStable, Kind::MysqlUnstable] {
         // `max_connections`: 50 scrapers of mysqld_exporter each need one, and refusals are not what is measured.
         let Some(server) = Server::private(kind, &["max_connections=300"]).await else { continue };
-        let columns = measure(&server, &binary, &effort).await;
-        table(&server, &columns, &effort);
-        broken
-            .extend(broken_promises(&columns, &effort).iter().map(|promise| format!("{}: {promise}", server.version)));
+        for all in [false, true] {
+            if all && effort.short {
+                continue;
+            }
+            if all {
+                fill(&server).await;
+            }
+            let columns = measure(&server, &binary, &effort, all).await;
+            table(&server, &columns, &effort, all);
+            // What is promised is promised of the collectors that are on by default.
+            let broken_now = if all { Vec::new() } else { broken_promises(&columns, &effort) };
+            broken.extend(broken_now.iter().map(|promise| format!("{}: {promise}", server.version)));
+        }
     }
     for promise in &broken {
         println!("BROKEN on {promise}");
@@ -97,6 +107,8 @@ struct Column {
     cpu: f64,
     resident: f64,
     load: Load,
+    /// That the server counted, for one collection and scrape.
+    statements: f64,
     /// `None`: no answer.
     frozen_p99: Option<f64>,
 }
@@ -137,8 +149,21 @@ fn broken_promises(columns: &[Column], effort: &Effort) -> Vec<String> {
     broken.into_iter().flatten().collect()
 }
 
-async fn measure(server: &Server, binary: &Path, effort: &Effort) -> Vec<Column> {
-    let programs = programs(binary);
+/// Something for every collector to tell.
+async fn fill(server: &Server) {
+    server.sql("CREATE DATABASE shop").await;
+    for number in 0..TABLES {
+        server
+            .sql(&format!("CREATE TABLE shop.t{number} (id INT AUTO_INCREMENT PRIMARY KEY, what INT, KEY (what))"))
+            .await;
+    }
+    server.sql("GRANT SELECT, REPLICATION SLAVE ON *.* TO 'goneaway'@'%'").await;
+}
+
+const TABLES: usize = 500;
+
+async fn measure(server: &Server, binary: &Path, effort: &Effort, all: bool) -> Vec<Column> {
+    let programs = programs(binary, all);
     let mut columns = Vec::new();
     let mut running = Vec::new();
     for program in &programs {
@@ -186,6 +211,9 @@ async fn measure(server: &Server, binary: &Path, effort: &Effort) -> Vec<Column>
     server.thaw();
     drop(running);
 
+    if !effort.short {
+        statements(server, &programs, &mut columns).await;
+    }
     cpu(server, &programs, &mut columns, effort);
     columns
 }
@@ -209,6 +237,24 @@ fn cpu(server: &Server, programs: &[Program], columns: &mut [Column], effort: &E
     }
     for ((column, exporter), before) in columns.iter_mut().zip(&running).zip(before) {
         column.cpu = (exporter.cpu() - before) / f64::from(effort.paced);
+    }
+}
+
+/// Statements of one collection and scrape, when both happen once a second. goneaway's have those of a probe, of a pool
+/// that is used and of the idle ladder in them, too.
+async fn statements(server: &Server, programs: &[Program], columns: &mut [Column]) {
+    const SECONDS: u32 = 10;
+    for (program, column) in programs.iter().zip(columns) {
+        let (exporter, _) = program.start(server, "1s");
+        let mut client = Client::to(exporter.port);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let before = server.status("Questions").await;
+        for _ in 0..SECONDS {
+            client.scrape().expect("an answer");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        // The second of our own two questions.
+        column.statements = (server.status("Questions").await - before - 1) as f64 / f64::from(SECONDS);
     }
 }
 
@@ -263,17 +309,28 @@ struct Program {
     name: String,
     path: PathBuf,
     is_ours: bool,
+    /// Those that are on; none for those that are by default.
+    collectors: Vec<&'static str>,
 }
 
-fn programs(binary: &Path) -> Vec<Program> {
-    let mut programs = vec![Program { name: "goneaway".into(), path: binary.into(), is_ours: true }];
+fn programs(binary: &Path, all: bool) -> Vec<Program> {
+    let every: Vec<&'static str> = if all { COLLECTORS.iter().map(|one| one.name).collect() } else { Vec::new() };
+    let mut programs =
+        vec![Program { name: "goneaway".into(), path: binary.into(), is_ours: true, collectors: every.clone() }];
     let cache = it::servers::cache().expect("the servers were found in it");
     for suffix in ["0.14", "unstable"] {
         let group = cache.join(format!("mysqld-exporter-{suffix}.env"));
         let Ok(found) = fs::read_to_string(group) else { continue };
         let version = found.lines().find_map(|line| line.strip_prefix("version=")).unwrap_or(suffix);
         let path = cache.join("bin").join(format!("mysqld_exporter-{suffix}"));
-        programs.push(Program { name: format!("mysqld_exporter {version}"), path, is_ours: false });
+        // An older one has fewer.
+        let help = Command::new(&path).arg("--help-long").output().expect("it was fetched");
+        let help = [help.stdout, help.stderr].concat();
+        let help = String::from_utf8_lossy(&help);
+        let has =
+            |name: &&&str| help.contains(&format!("collect.{name} ")) || help.contains(&format!("collect.{name}\n"));
+        let collectors = every.iter().filter(has).copied().collect();
+        programs.push(Program { name: format!("mysqld_exporter {version}"), path, is_ours: false, collectors });
     }
     programs
 }
@@ -287,8 +344,10 @@ impl Program {
         let mut command = Command::new(&self.path);
         if self.is_ours {
             // Without TLS, as mysqld_exporter is by default.
+            let switched: String = self.collectors.iter().map(|name| format!("  {name}: true\n")).collect();
+            let switched = if switched.is_empty() { switched } else { format!("collectors:\n{switched}") };
             let text = format!(
-                "web: {{listen_addresses: ['127.0.0.1:{port}']}}\n\
+                "{switched}web: {{listen_addresses: ['127.0.0.1:{port}']}}\n\
                  targets: {{bench: {{address: '127.0.0.1:{}', user: goneaway, password: goneaway, every: {every}, tls: {{mode: DISABLED}}}}}}\n",
                 server.port
             );
@@ -299,6 +358,7 @@ impl Program {
             fs::write(&file, text).expect("the server's directory is writable");
             command.arg(format!("--config.my-cnf={}", file.display()));
             command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
+            command.args(self.collectors.iter().map(|name| format!("--collect.{name}")));
         }
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(fs::File::create(file.with_extension("log")).expect("the server's directory is writable"));
@@ -477,8 +537,9 @@ fn quantile(values: &mut [f64], quantile: f64) -> f64 {
     values.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
 }
 
-fn table(server: &Server, columns: &[Column], effort: &Effort) {
-    println!("\n{} ({})", server.version, server.kind.name());
+fn table(server: &Server, columns: &[Column], effort: &Effort, all: bool) {
+    let what = if all { format!("all collectors, {TABLES} tables") } else { "default collectors".to_owned() };
+    println!("\n{} ({}), {what}", server.version, server.kind.name());
     print!("{:<44}{:>12}", "", columns[0].name);
     for column in &columns[1..] {
         print!("{:>24}{:>9}", column.name, "ratio");
@@ -503,6 +564,9 @@ fn table(server: &Server, columns: &[Column], effort: &Effort) {
     row(&format!("{} scrapes in turn, p50, ms", effort.sequential), 2, &|column| Some(column.p50 * 1e3));
     row("  p99, ms", 2, &|column| Some(column.p99 * 1e3));
     row("CPU of one collection and scrape, ms", 2, &|column| Some(column.cpu * 1e3));
+    if !effort.short {
+        row("statements of one collection and scrape", 1, &|column| Some(column.statements));
+    }
     row(&format!("resident after {} scrapes, MiB", effort.until_resident), 1, &|column| Some(column.resident));
     row(&format!("{} scrapers for {load} s: scrapes a second", effort.scrapers), 0, &|column| {
         Some(column.load.scrapes as f64 / load)

@@ -15,7 +15,7 @@ mod origin;
 mod mistakes;
 
 mod settings;
-mod pattern;
+mod regex;
 mod value;
 
 mod syntax;

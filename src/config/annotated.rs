@@ -110,7 +110,7 @@ fn line(setting: &Setting, key: &str, indent: usize, out: &mut String) {
         Kind::Listen | Kind::Patterns => format!("[\"{value}\"]"),
         Kind::Spans { .. } => format!("[{value}]"),
         Kind::Names => words(&[value.to_owned()]),
-        Kind::Prefix | Kind::Pattern => scalar(value),
+        Kind::Prefix | Kind::Regex => scalar(value),
         Kind::Choice(_) if value.starts_with(|c: char| c.is_ascii_digit()) => format!("\"{value}\""),
         _ => value.to_owned(),
     };

@@ -152,7 +152,7 @@ fn is_known(path: &[String]) -> bool {
 
 /// A plain `null` is taken as a word in a password only, where every text is meant.
 fn is_ambiguous(kind: Kind, text: &str) -> bool {
-    matches!(kind, Kind::Text | Kind::Address | Kind::File | Kind::Variable | Kind::Prefix | Kind::Pattern)
+    matches!(kind, Kind::Text | Kind::Address | Kind::File | Kind::Variable | Kind::Prefix | Kind::Regex)
         && text.eq_ignore_ascii_case("null")
 }
 

@@ -71,7 +71,7 @@ impl GivenFlag {
             Takes::Text | Takes::Texts => return None,
             Takes::Switch => kind(Kind::Switch, text),
             Takes::Word => kind(Kind::Text, text),
-            Takes::Pattern => kind(Kind::Pattern, text),
+            Takes::Pattern => kind(Kind::Regex, text),
             // Go takes this one number without a unit.
             Takes::Span if text == "0" => return None,
             Takes::Count { least } => kind(Kind::Count { least, most: u64::from(u32::MAX) }, text),

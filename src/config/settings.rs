@@ -99,7 +99,7 @@ pub(crate) enum Kind {
     /// Text that may be empty.
     Prefix,
     /// A regular expression of the server.
-    Pattern,
+    Regex,
 }
 
 impl Kind {
@@ -221,7 +221,7 @@ settings! {
     /// Databases whose statements are left out besides the server's own, in a list or separated by commas.
     "collectors.perf_schema.eventsstatements.exclude_schemas": Kind::Names, example "scratch";
     /// The regular expression that the name of a file must match.
-    "collectors.perf_schema.file_instances.filter": Kind::Pattern, default ".*";
+    "collectors.perf_schema.file_instances.filter": Kind::Regex, default ".*";
     /// What is taken off the beginning of a file's name; may be empty.
     "collectors.perf_schema.file_instances.remove_prefix": Kind::Prefix, default "/var/lib/mysql/";
     /// What is taken off the beginning of an event's name; may be empty.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::pattern;
+use super::regex;
 use super::secret::Secret;
 use super::settings::{Kind, nearest};
 
@@ -32,7 +32,7 @@ pub(crate) fn convert(kind: Kind, text: &str, base: &Path) -> Result<Value, Stri
     }
     match kind {
         Kind::Text | Kind::Names | Kind::Prefix => Ok(Value::Text(text.to_owned())),
-        Kind::Pattern => match pattern::flaw(text) {
+        Kind::Regex => match regex::flaw(text) {
             None => Ok(Value::Text(text.to_owned())),
             Some(flaw) => Err(format!("`{text}` is not a regular expression: {flaw}")),
         },
