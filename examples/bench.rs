@@ -314,7 +314,8 @@ struct Program {
 }
 
 fn programs(binary: &Path, all: bool) -> Vec<Program> {
-    let every: Vec<&'static str> = if all { COLLECTORS.iter().map(|one| one.name).collect() } else { Vec::new() };
+    let theirs = COLLECTORS.iter().filter(|one| all && !one.is_ours());
+    let every: Vec<&'static str> = theirs.map(|one| one.name).collect();
     let mut programs =
         vec![Program { name: "goneaway".into(), path: binary.into(), is_ours: true, collectors: every.clone() }];
     let cache = it::servers::cache().expect("the servers were found in it");

@@ -12,6 +12,7 @@ mod facts;
 mod collector;
 mod value;
 mod table;
+pub mod tally;
 #[cfg(test)]
 mod trial;
 mod help;
@@ -51,6 +52,12 @@ pub mod table_io_waits;
 pub mod table_lock_waits;
 pub mod slave_hosts;
 pub mod user_summary;
+pub mod sessions;
+pub mod accounts;
+pub mod account_limits;
+pub mod host_cache;
+pub mod server_errors;
+pub mod session_tls;
 
 use crate::metrics::Family;
 
@@ -59,7 +66,7 @@ pub use facts::{Facts, Needs};
 pub use tunables::Tunables;
 pub use value::value;
 
-/// Every collector, in the order of the README.
+/// Every collector, in the order of the README: mysqld_exporter's, then those of our own, which begin with `conn.`.
 pub static COLLECTORS: &[Collector] = &[
     global_status::COLLECTOR,
     global_variables::COLLECTOR,
@@ -97,6 +104,12 @@ pub static COLLECTORS: &[Collector] = &[
     table_lock_waits::COLLECTOR,
     slave_hosts::COLLECTOR,
     user_summary::COLLECTOR,
+    sessions::COLLECTOR,
+    accounts::COLLECTOR,
+    account_limits::COLLECTOR,
+    host_cache::COLLECTOR,
+    server_errors::COLLECTOR,
+    session_tls::COLLECTOR,
 ];
 
 /// Families whose names are known before a server has answered.
@@ -133,6 +146,12 @@ pub static FAMILIES: &[&[&Family]] = &[
     table_lock_waits::FAMILIES,
     slave_hosts::FAMILIES,
     user_summary::FAMILIES,
+    sessions::FAMILIES,
+    accounts::FAMILIES,
+    account_limits::FAMILIES,
+    host_cache::FAMILIES,
+    server_errors::FAMILIES,
+    session_tls::FAMILIES,
 ];
 
 /// The collector of that name, as typed in `collect[]`, a flag or the configuration.

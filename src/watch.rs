@@ -24,6 +24,7 @@ mod exercise;
 mod history;
 mod evidence;
 mod desk;
+mod view;
 pub mod families;
 pub mod headroom;
 mod canaries;

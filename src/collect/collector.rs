@@ -25,6 +25,11 @@ pub struct Collector {
 }
 
 impl Collector {
+    /// Whether it is none of mysqld_exporter's: its families are our own.
+    pub fn is_ours(&self) -> bool {
+        self.name.starts_with("conn.")
+    }
+
     /// Whether any server answers what it asks, to any account.
     pub fn is_plain(&self) -> bool {
         matches!(self.name, "global_status" | "global_variables")
@@ -36,6 +41,8 @@ impl Collector {
 pub enum Pace {
     /// With every round, on the connection that the round has.
     Round,
+    /// With a round, on the connection that the round has, but so often at most.
+    Seldom(Duration),
     /// What may take long on a large server: so often at most, on a connection of its own.
     Slow(Duration),
 }

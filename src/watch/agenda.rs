@@ -28,7 +28,7 @@ pub(super) fn is_apart(
     let is_longer = |said: Option<Duration>, round: Duration| said.is_some_and(|said| said > round);
     let said = said(collector, limits);
     let is_said = is_longer(said.every, every) || is_longer(said.timeout, timeout);
-    collector.pace != Pace::Round || is_said && !collector.is_plain()
+    matches!(collector.pace, Pace::Slow(_)) || is_said && !collector.is_plain()
 }
 
 /// The collectors that are on: by default, unless the configuration says otherwise.

@@ -31,6 +31,8 @@ pub(super) struct Collection {
     pub(super) headroom: Headroom,
     /// What the server said of itself on the way.
     pub(super) seen: Seen,
+    /// What collectors were answered whose counters are kept by `View`.
+    pub(super) counted: Vec<(&'static str, Vec<Rows>)>,
 }
 
 /// What else is known after a round, from the same answers.
@@ -198,7 +200,13 @@ impl Line for Lease<Opener> {
 impl Collection {
     /// A round that asks nobody.
     pub(super) fn of(results: Vec<(&'static Collector, Collected)>) -> Collection {
-        Collection { connected_in: None, results, headroom: Headroom::default(), seen: Seen::default() }
+        Collection {
+            connected_in: None,
+            results,
+            headroom: Headroom::default(),
+            seen: Seen::default(),
+            counted: Vec::new(),
+        }
     }
 
     /// What the room below the limits, and losses, are judged by.
@@ -313,6 +321,9 @@ impl<S: Source> Round<'_, S> {
         self.collection.note(collector, &answers);
         let mut out = BlockBuilder::new(self.errand.label.as_deref());
         (collector.read)(&answers, &known, &mut out);
+        if collector.is_ours() {
+            self.collection.counted.push((collector.name, answers));
+        }
         Ok(out.finish())
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::ladder::families::IdleInstruments;
 use super::loss::families::LossInstruments;
 use super::probe::Known;
+use super::view::View;
 use crate::metrics::{
     Block, BlockBuilder, CONNECT_SECONDS, Dropped, Gauge, GaugeVec, Histogram, HistogramVec, Instruments, IntCounter,
     IntCounterVec,
@@ -151,6 +152,7 @@ pub(super) struct TargetInstruments {
     restarts: IntCounterVec,
     pub(super) losses: LossInstruments,
     pub(super) idle: IdleInstruments,
+    pub(super) view: View,
 }
 
 impl TargetInstruments {
@@ -185,6 +187,7 @@ impl TargetInstruments {
             restarts: all.counters(&TASK_RESTARTS),
             losses: LossInstruments::new(&all),
             idle: IdleInstruments::new(&all),
+            view: View::new(&all),
             all,
         };
         instruments.all.gauge(&PROBE_INTERVAL).set(every.as_secs_f64());

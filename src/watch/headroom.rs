@@ -1,14 +1,9 @@
 //! How much room is left below the server's connection limit.
 
+use crate::collect::account_limits::{HEADROOM_RATIO, LIMIT_CONNECTIONS, USED_CONNECTIONS};
 use crate::metrics::{Block, BlockBuilder};
 
 crate::metrics! {
-    /// Connection limit. scope server: `max_connections` of SHOW GLOBAL VARIABLES. user: empty but for scope account.
-    LIMIT_CONNECTIONS: gauge "mysql_conn_limit_connections" { scope, user };
-    /// Connections in use against that limit. scope server: `Threads_connected` of SHOW GLOBAL STATUS.
-    USED_CONNECTIONS: gauge "mysql_conn_used_connections" { scope, user };
-    /// The free share of the limit: 1 is empty, 0 is full.
-    HEADROOM_RATIO: gauge "mysql_conn_headroom_ratio" { scope, user };
     /// `Max_used_connections` (since the server started, or FLUSH STATUS) as a share of `max_connections`; the administrators' extra connection counts as full.
     PEAK_RATIO: gauge "mysql_conn_peak_ratio" {};
 }

@@ -1,5 +1,6 @@
 //! The rounds of collecting: when one is due, and what is made of it.
 
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -11,7 +12,7 @@ use super::collection::{Collected, Collection};
 use super::families::{Job, Run, TargetInstruments};
 use super::snapshot::{CollectorResult, Snapshot};
 use super::target::Target;
-use crate::collect::Why;
+use crate::collect::{Collector, Why};
 use crate::mysql::failure::{Failure, Phase};
 use crate::mysql::pool;
 
@@ -42,6 +43,8 @@ pub(super) struct Rounds {
     limit: Option<(f64, Instant)>,
     /// Collectors whose failure the log has told.
     told: Vec<&'static str>,
+    /// When those that do not ask in every round last did.
+    asked: HashMap<&'static str, Instant>,
 }
 
 impl Rounds {
@@ -57,6 +60,7 @@ impl Rounds {
             had_answers: false,
             limit: None,
             told: Vec::new(),
+            asked: HashMap::new(),
         }
     }
 
@@ -98,6 +102,24 @@ impl Rounds {
         let pace = self.pace();
         pace.started(&mut self.rhythm, now);
         self.began = Some(now);
+    }
+
+    /// The collectors of a round that begins now: those of every round, and of the others those whose time has come.
+    pub(super) fn wanted(&mut self, target: &Target, now: Instant) -> Vec<&'static Collector> {
+        let mut wanted = target.quick();
+        wanted.retain(|collector| {
+            let pace = target.pace(collector);
+            if pace <= target.every {
+                return true;
+            }
+            // A round that is a little early is not left out: the next would be a whole interval late.
+            let is_due = self.asked.get(collector.name).is_none_or(|last| now + target.every / 2 >= *last + pace);
+            if is_due {
+                self.asked.insert(collector.name, now);
+            }
+            is_due
+        });
+        wanted
     }
 
     fn pace(&self) -> Pace {
@@ -151,6 +173,9 @@ impl Rounds {
         snapshot: &mut Snapshot,
         is_away: bool,
     ) -> Option<Instant> {
+        for (collector, answers) in std::mem::take(&mut collection.counted) {
+            instruments.view.take(collector, &answers);
+        }
         let (mut run, mut answered, mut said, mut again) = (Run::Ok, None, None, Vec::new());
         let mut results = Vec::with_capacity(collection.results.len());
         for (collector, collected) in std::mem::take(&mut collection.results) {
@@ -164,7 +189,10 @@ impl Rounds {
                     instruments.dropped(block.dropped);
                     instruments.collected(&label, took, asked_at);
                     instruments.feature(&label, None);
-                    slot.copied(collector.name, block, asked + shown_for);
+                    match collector.is_ours() {
+                        true => slot.copied_by_us(collector.name, block, asked + shown_for),
+                        false => slot.copied(collector.name, block, asked + shown_for),
+                    }
                     seen.last_success = Some(asked_at);
                     answered = answered.max(Some(asked + took));
                 }

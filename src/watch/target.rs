@@ -49,7 +49,7 @@ pub struct Target {
 const LONGEST: Duration = Duration::from_secs(60);
 
 impl Target {
-    /// The collectors of every round.
+    /// The collectors that ask within the rounds.
     pub fn quick(&self) -> Vec<&'static Collector> {
         self.collectors.iter().copied().filter(|collector| !self.is_apart(collector)).collect()
     }
@@ -64,7 +64,7 @@ impl Target {
     pub fn pace(&self, collector: &Collector) -> Duration {
         let by_default = match collector.pace {
             Pace::Round => self.every,
-            Pace::Slow(every) => every,
+            Pace::Seldom(every) | Pace::Slow(every) => every,
         };
         agenda::said(collector, &self.limits).every.unwrap_or(by_default).max(self.every)
     }

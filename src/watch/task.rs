@@ -443,7 +443,8 @@ impl Task {
             return self.nobody_to_ask();
         }
         let Seat { target, found, .. } = &self.seat;
-        let collecting = collection::collect(target.clone(), target.quick(), false, pool.clone(), found.clone());
+        let collectors = self.rounds.wanted(target, now);
+        let collecting = collection::collect(target.clone(), collectors, false, pool.clone(), found.clone());
         self.collecting = Some(Box::pin(collecting));
     }
 

@@ -115,7 +115,9 @@ impl Visits {
             Visited::Other { .. } => &self.0.rules.collectors,
         };
         let is_wanted = |collector: &&&'static Collector| {
-            request.collectors.is_empty() || request.collectors.iter().any(|name| name == collector.name)
+            // Families of our own are of targets only.
+            !collector.is_ours()
+                && (request.collectors.is_empty() || request.collectors.iter().any(|name| name == collector.name))
         };
         let collectors: Vec<&'static Collector> = all.iter().filter(is_wanted).copied().collect();
         let key = (server, account, collectors.iter().map(|collector| collector.name).collect());
@@ -255,7 +257,7 @@ async fn both(
     found: &Found,
 ) -> (Vec<Arc<Block>>, Option<Failure>) {
     let (of_round, long): (Vec<_>, Vec<_>) =
-        collectors.into_iter().partition(|collector| collector.pace == Pace::Round);
+        collectors.into_iter().partition(|collector| !matches!(collector.pace, Pace::Slow(_)));
     let left = errand.deadline.saturating_duration_since(Instant::now());
     let server_limit = left.checked_sub(SERVER_IS_EARLIER).filter(|left| !left.is_zero());
     let of_long = Errand { server_limit, ..errand.clone() };

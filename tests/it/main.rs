@@ -11,6 +11,7 @@ mod daemon;
 mod incumbent;
 mod collectors;
 mod visits;
+mod sessions;
 
 mod order;
 mod config;
