@@ -156,7 +156,9 @@ impl Flags {
         let one = |value: &Option<String>| value.iter().cloned().collect::<Vec<_>>();
         flag("--web.listen-address", "web.listen_addresses", &self.web_listen_address);
         flag("--web.telemetry-path", "web.telemetry_path", &one(&self.web_telemetry_path));
-        flag("--web.config.file", "web.config_file", &one(&self.web_config_file));
+        // Empty is none, as in mysqld_exporter's own help.
+        let web_config_file = self.web_config_file.clone().filter(|file| !file.is_empty());
+        flag("--web.config.file", "web.config_file", &one(&web_config_file));
         flag("--probe.allow", "probe.allow", &self.probe_allow);
         flag("--log.level", "log.level", &one(&self.log_level));
         flag("--log.format", "log.format", &one(&self.log_format));

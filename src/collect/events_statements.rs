@@ -62,7 +62,9 @@ fn ask(known: &Known) -> Ask {
     }
     let table = "performance_schema.events_statements_summary_by_digest";
     let has = |column: &str| known.facts.has_column(table, &column.to_ascii_lowercase());
-    let columns: Vec<&str> = COLUMNS.into_iter().filter(|column| has(column)).collect();
+    // What older servers and MariaDB do not have is 0, as it always was.
+    let column = |column: &str| if has(column) { column.to_owned() } else { format!("0 AS {column}") };
+    let columns: Vec<String> = COLUMNS.into_iter().map(column).collect();
     let Tunables { statements_limit, statements_time_limit, statements_text_limit, .. } = known.tunables;
     let own = ["mysql", "performance_schema", "information_schema"].map(str::to_owned);
     let excluded = own.iter().chain(&known.tunables.statements_exclude).map(|schema| literal(schema));
@@ -121,7 +123,7 @@ const COLUMNS: [&str; 17] = [
     "QUANTILE_999",
 ];
 
-/// Where the server has quantiles.
+/// Quantiles, and the sum and count that belong to them.
 fn latency(rows: &Rows, out: &mut BlockBuilder) {
     let place = |column: &str| rows.columns().iter().position(|known| known == column);
     let wanted = [
@@ -144,7 +146,8 @@ fn latency(rows: &Rows, out: &mut BlockBuilder) {
         let label = |at: usize| row[at].unwrap_or_default();
         let value = |at: usize| row[at].and_then(number).unwrap_or_default();
         let labels = [("schema", label(schema)), ("digest", label(digest)), ("digest_text", label(text))];
-        let quantiles = [("0.95", q95), ("0.99", q99), ("0.999", q999)];
+        // In the words of mysqld_exporter, whose users ask for them.
+        let quantiles = [("95", q95), ("99", q99), ("999", q999)];
         let quantiles = quantiles.map(|(quantile, at)| (quantile, value(at) / PICOSECONDS));
         out.summary(family, &labels, quantiles, value(count), value(sum) / PICOSECONDS);
     }

@@ -11,7 +11,10 @@ pub(super) const COLLECTOR: Collector = Collector {
     summary: "How long statements took (information_schema.QUERY_RESPONSE_TIME, a plugin)",
     default_on: true,
     pace: Pace::Round,
-    needs: Needs { variables: &["query_response_time_stats"], tables: &[] },
+    needs: Needs {
+        variables: &["query_response_time_stats"],
+        tables: &["information_schema.query_response_time_read", "information_schema.query_response_time_write"],
+    },
     ask,
     read,
 };
@@ -19,9 +22,9 @@ pub(super) const COLLECTOR: Collector = Collector {
 crate::metrics! {
     /// Seconds that statements took, as the server counts them (plugin query_response_time).
     ALL: histogram "mysql_info_schema_query_response_time_seconds" {};
-    /// Seconds that reading statements took, as the server counts them (Percona's QUERY_RESPONSE_TIME_READ).
+    /// Seconds that reading statements took, as the server counts them (QUERY_RESPONSE_TIME_READ of Percona and newer MariaDB).
     READ: histogram "mysql_info_schema_read_query_response_time_seconds" {};
-    /// Seconds that writing statements took, as the server counts them (Percona's QUERY_RESPONSE_TIME_WRITE).
+    /// Seconds that writing statements took, as the server counts them (QUERY_RESPONSE_TIME_WRITE of Percona and newer MariaDB).
     WRITE: histogram "mysql_info_schema_write_query_response_time_seconds" {};
 }
 
@@ -45,9 +48,10 @@ fn read(answers: &[Rows], _: &Known, out: &mut BlockBuilder) {
 
 const TABLES: [&str; 3] = ["QUERY_RESPONSE_TIME", "QUERY_RESPONSE_TIME_READ", "QUERY_RESPONSE_TIME_WRITE"];
 
-/// MariaDB has one; Percona tells reads and writes apart besides.
+/// Percona tells reads and writes apart besides, and so does newer MariaDB.
 fn tables(known: &Known) -> &'static [&'static str] {
-    if known.server.is_mariadb() { &TABLES[..1] } else { &TABLES }
+    let has = |table: &str| known.facts.has_table(&format!("information_schema.{}", table.to_ascii_lowercase()));
+    if TABLES[1..].iter().all(|table| has(table)) { &TABLES } else { &TABLES[..1] }
 }
 
 fn histogram(rows: &Rows, family: &'static Family, out: &mut BlockBuilder) {

@@ -31,7 +31,7 @@ crate::metrics! {
 fn ask(known: &Known) -> Ask {
     let wanted: Vec<String> = known.tunables.tables_databases.split(',').map(|name| literal(name.trim())).collect();
     let schemas = match known.tunables.tables_databases.trim() {
-        "*" => "NOT IN ('mysql', 'performance_schema', 'information_schema')".to_owned(),
+        "*" => "NOT IN ('mysql', 'performance_schema', 'information_schema', 'sys')".to_owned(),
         _ => format!("IN ({})", wanted.join(", ")),
     };
     Ask::Sql(

@@ -121,6 +121,16 @@ impl<'a> Lowering<'a, '_> {
             self.filling.unusable(&of_target("address"), &port.place, &port.place);
             return None;
         }
+        if let Some(host) = &host
+            && let Some((name, behind)) = host.text.rsplit_once(':')
+            && !name.contains(':')
+            && behind.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            let text = format!("`{}` has a port in it; write `host={name}` and `port={behind}`", host.text);
+            self.wrong(&Said { text, ..host.clone() });
+            self.filling.unusable(&of_target("address"), &host.place, &host.place);
+            return None;
+        }
         let host_text = host.as_ref().map_or(base_host, |host| &host.text).trim_matches(['[', ']']);
         let port_text = port.as_ref().map_or(base_port, |port| &port.text);
         let text = match host_text.contains(':') {

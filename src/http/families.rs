@@ -9,6 +9,7 @@ use hyper::StatusCode;
 
 use super::handler::Handler;
 use crate::metrics::{BlockBuilder, Family, Gauge, HistogramVec, Instruments, IntCounterVec};
+use crate::watch::visits::Rejected;
 
 /// An answer is made from memory: anything above a few milliseconds is news.
 const ANSWER_SECONDS: &[f64] = &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0];
@@ -19,6 +20,9 @@ crate::metrics! {
 
     /// Time in seconds from a request's last header line to its whole answer being ready to be sent, by what answered.
     HTTP_REQUEST_DURATION: histogram(ANSWER_SECONDS) "mysql_conn_exporter_http_request_duration_seconds" { handler };
+
+    /// Requests of `/probe` that were not carried out. target: missing, or no address; auth_module: unknown, or none for this server; not_allowed: the server is not among those that may be asked about; not_bound: the account is for other servers; busy: too many at once.
+    PROBE_REJECTED: counter "mysql_conn_exporter_probe_targets_rejected_total" { reason };
 
     /// Scrapes answered since the start, by HTTP status.
     PROMHTTP_REQUESTS: counter "promhttp_metric_handler_requests_total" { code };
@@ -72,6 +76,7 @@ pub(super) struct Counters {
     instruments: Instruments,
     requests: IntCounterVec,
     durations: HistogramVec,
+    rejected: IntCounterVec,
     scrapes: IntCounterVec,
     pub(super) scrapes_in_flight: Gauge,
     config_successful: Gauge,
@@ -80,11 +85,17 @@ pub(super) struct Counters {
 
 impl Counters {
     /// Everything closed starts at 0; the configuration has been loaded, else nobody would be here.
+    /// A request of `/probe` is not carried out.
+    pub(super) fn rejected(&self, why: Rejected) {
+        self.rejected.with_label_values(&[why.label()]).inc();
+    }
+
     pub(super) fn new() -> Counters {
         let instruments = Instruments::default();
         let counters = Counters {
             requests: instruments.counters(&HTTP_REQUESTS),
             durations: instruments.histograms(&HTTP_REQUEST_DURATION),
+            rejected: instruments.counters(&PROBE_REJECTED),
             scrapes: instruments.counters(&PROMHTTP_REQUESTS),
             scrapes_in_flight: instruments.gauge(&PROMHTTP_IN_FLIGHT),
             config_successful: instruments.gauge(&CONFIG_SUCCESSFUL),
@@ -95,6 +106,9 @@ impl Counters {
             for status in handler.statuses() {
                 counters.requests.with_label_values(&[handler.label(), status.as_str()]);
             }
+        }
+        for reason in Rejected::ALL {
+            counters.rejected.with_label_values(&[reason.label()]);
         }
         // The incumbent shows these three from the start.
         for status in ["200", "500", "503"] {

@@ -27,7 +27,7 @@ pub(super) fn collector(asked: String, state: &State) -> Result<String, String> 
     match state.collectors.iter().find(|(name, _)| *name == asked) {
         Some((_, true)) => Ok(asked),
         Some((name, false)) => Err(format!(
-            "the collector `{name}` is off\n  hint: switch it on with `collectors.{name}: true` in exporter.yaml\n"
+            "the collector `{name}` is off\n  hint: switch it on by --collect.{name}, or `collectors.{name}: true` in exporter.yaml\n"
         )),
         None => {
             let on = state.collectors.iter().filter(|(_, on)| *on).map(|(name, _)| *name);
@@ -142,7 +142,8 @@ mod tests {
             ),
             (
                 "collect[]=slave_status",
-                "the collector `slave_status` is off\n  hint: switch it on with `collectors.slave_status: true` in exporter.yaml\n",
+                "the collector `slave_status` is off\n  hint: switch it on by --collect.slave_status, or `collectors.slave_status: true` in \
+                 exporter.yaml\n",
             ),
             (
                 "collect[]",

@@ -12,7 +12,7 @@ use super::query;
 use super::reply::{Reply, text};
 use super::scrape::reply_with;
 use super::state::State;
-use crate::watch::visits::{Refusal, Request, Visits};
+use crate::watch::visits::{Refusal, Rejected, Request, Visits};
 
 /// How Prometheus tells its deadline.
 const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
@@ -31,9 +31,16 @@ pub(super) async fn visit(state: &State, visits: &Visits, life: &Arc<Life>, requ
     match visits.visit(&asked, deadline).await {
         // Nothing of the process: who asks about many servers would have it once for each.
         Ok(blocks) => reply_with(state, life, request, blocks, None).await,
-        Err(Refusal::Wrong(says)) => text(StatusCode::BAD_REQUEST, format!("error: {says}\n")),
-        Err(Refusal::Forbidden(says)) => text(StatusCode::FORBIDDEN, format!("error: {says}\n")),
+        Err(Refusal::Wrong(why, says)) => {
+            state.counters.rejected(why);
+            text(StatusCode::BAD_REQUEST, format!("error: {says}\n"))
+        }
+        Err(Refusal::Forbidden(why, says)) => {
+            state.counters.rejected(why);
+            text(StatusCode::FORBIDDEN, format!("error: {says}\n"))
+        }
         Err(Refusal::Busy) => {
+            state.counters.rejected(Rejected::Busy);
             let says = "error: too many visits of servers are under way; `probe.limit` says how many may be\n";
             let mut reply = text(StatusCode::SERVICE_UNAVAILABLE, says);
             reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));

@@ -29,7 +29,7 @@ use crate::mysql::failure::{Failure, Phase};
 use crate::mysql::handshake::Access;
 use crate::mysql::session::ends_session;
 
-pub use admission::Refusal;
+pub use admission::{Refusal, Rejected};
 pub use rules::{Module, Rules, rules};
 
 /// How many servers are remembered between visits.

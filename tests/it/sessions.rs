@@ -74,6 +74,7 @@ async fn tell(kind: Kind, schema: &str) {
         server.sql(&format!("GRANT SELECT ON d.* TO {user}@'%'")).await;
     }
     server.sql("ALTER USER cron@'%' WITH MAX_USER_CONNECTIONS 20").await;
+    server.sql("GRANT SELECT (User, max_user_connections) ON mysql.user TO goneaway@'%'").await;
     // One of each is old: it opened first, and rests since then.
     let mut held = Vec::new();
     for application in &APPLICATIONS {

@@ -108,6 +108,13 @@ async fn nobody_is_connected_to_who_is_not_allowed() {
     assert_eq!(daemon.post("/probe?target=t").await.status, 405);
     let log = daemon.log().join("\n");
     assert!(!log.contains("password: goneaway"), "{log}");
+    let seen = daemon.scrape().await;
+    for (reason, count) in
+        [("target", 4.0), ("auth_module", 1.0), ("not_allowed", 6.0), ("not_bound", 2.0), ("busy", 0.0)]
+    {
+        let series = format!("mysql_conn_exporter_probe_targets_rejected_total{{reason=\"{reason}\"}}");
+        assert_eq!(seen.plain(&series), Some(count), "{reason}");
+    }
 }
 
 #[tokio::test]

@@ -36,11 +36,39 @@ pub(super) enum Visited {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// What was asked makes no sense.
-    Wrong(String),
+    Wrong(Rejected, String),
     /// It may not be asked.
-    Forbidden(String),
+    Forbidden(Rejected, String),
     /// Too many visits are under way.
     Busy,
+}
+
+/// What was wrong with a visit; the label `reason` of `mysql_conn_exporter_probe_targets_rejected_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejected {
+    /// There is none, or it is no address.
+    Target,
+    AuthModule,
+    /// Nobody has allowed it.
+    NotAllowed,
+    /// The account is for other servers.
+    NotBound,
+    Busy,
+}
+
+impl Rejected {
+    pub const ALL: [Rejected; 5] =
+        [Rejected::Target, Rejected::AuthModule, Rejected::NotAllowed, Rejected::NotBound, Rejected::Busy];
+
+    pub fn label(self) -> &'static str {
+        match self {
+            Rejected::Target => "target",
+            Rejected::AuthModule => "auth_module",
+            Rejected::NotAllowed => "not_allowed",
+            Rejected::NotBound => "not_bound",
+            Rejected::Busy => "busy",
+        }
+    }
 }
 
 /// The rules.
@@ -55,12 +83,14 @@ impl Admission {
     /// Judges the parameters of a request.
     pub(super) fn admit(&self, target: Option<&str>, module: Option<&str>) -> Result<Visited, Refusal> {
         let asked = target.map(str::trim).filter(|target| !target.is_empty()).ok_or_else(|| {
-            Refusal::Wrong("`target` is missing; ask for `/probe?target=host:3306`, or a configured target".to_owned())
+            let says = "`target` is missing; ask for `/probe?target=host:3306`, or a configured target";
+            Refusal::Wrong(Rejected::Target, says.to_owned())
         })?;
         if let Some(name) = module.filter(|name| !self.modules.contains_key(*name)) {
             let names: Vec<&str> = self.modules.keys().map(String::as_str).take(LISTED).collect();
             let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-            return Err(Refusal::Wrong(format!("there is no auth module `{}`\n  auth modules: {names}", shown(name))));
+            let says = format!("there is no auth module `{}`\n  auth modules: {names}", shown(name));
+            return Err(Refusal::Wrong(Rejected::AuthModule, says));
         }
         let by_name = self.known.iter().find(|known| known.target.name == asked);
         if let (Some(known), None) = (by_name, module) {
@@ -68,7 +98,7 @@ impl Admission {
         }
         let endpoint = match by_name {
             Some(known) => known.target.access.endpoint.clone(),
-            None => endpoint(asked).map_err(Refusal::Wrong)?,
+            None => endpoint(asked).map_err(|says| Refusal::Wrong(Rejected::Target, says))?,
         };
         let known = self.known.iter().find(|known| is_same(&known.target.access.endpoint, &endpoint));
         if let Some(known) = known.filter(|known| module.is_none() || self.is_own(known, module)) {
@@ -80,23 +110,32 @@ impl Admission {
         match (self.modules.contains_key(name), bound) {
             (true, Some(bound)) if bound.iter().any(|pattern| pattern.means(&endpoint)) => {}
             (true, Some(_)) if allowed || known.is_some() => {
-                return Err(Refusal::Forbidden(format!(
-                    "the account of the auth module `{}` is not for {endpoint}\n  hint: `auth_modules.NAME.allow`, or \
+                return Err(Refusal::Forbidden(
+                    Rejected::NotBound,
+                    format!(
+                        "the account of the auth module `{}` is not for {endpoint}\n  hint: `auth_modules.NAME.allow`, or \
                      the section's `host` in my.cnf, says which servers it may be shown to",
-                    shown(name)
-                )));
+                        shown(name)
+                    ),
+                ));
             }
             (true, None) if allowed || known.is_some() => {}
             (false, _) if allowed => {
-                return Err(Refusal::Wrong(format!(
-                    "there is no account for {endpoint}; name one by `auth_module`, or configure `auth_modules.{CLIENT}`"
-                )));
+                return Err(Refusal::Wrong(
+                    Rejected::AuthModule,
+                    format!(
+                        "there is no account for {endpoint}; name one by `auth_module`, or configure `auth_modules.{CLIENT}`"
+                    ),
+                ));
             }
             _ => {
-                return Err(Refusal::Forbidden(format!(
-                    "{endpoint} is not among the servers that may be asked about\n  hint: configure it as a target, or \
+                return Err(Refusal::Forbidden(
+                    Rejected::NotAllowed,
+                    format!(
+                        "{endpoint} is not among the servers that may be asked about\n  hint: configure it as a target, or \
                      allow it by `probe.allow` or --probe.allow"
-                )));
+                    ),
+                ));
             }
         }
         Ok(Visited::Other { endpoint, module: name.to_owned() })
@@ -186,8 +225,8 @@ mod tests {
         match admission.admit(target, module) {
             Ok(Visited::Other { endpoint, module }) => format!("{endpoint} as {module}"),
             Ok(Visited::Known(known)) => known.target.name.clone(),
-            Err(Refusal::Wrong(says)) => format!("400 {says}"),
-            Err(Refusal::Forbidden(says)) => format!("403 {says}"),
+            Err(Refusal::Wrong(_, says)) => format!("400 {says}"),
+            Err(Refusal::Forbidden(_, says)) => format!("403 {says}"),
             Err(Refusal::Busy) => "503".to_owned(),
         }
     }
