@@ -72,6 +72,11 @@ impl Rhythm {
         None
     }
 
+    /// How often the most frequent scraper comes.
+    pub fn shortest(&self) -> Option<Duration> {
+        self.trains.iter().map(|train| train.period).min()
+    }
+
     /// Whether a rhythm is known at present.
     pub fn is_locked(&self) -> bool {
         !self.trains.is_empty()

@@ -19,6 +19,9 @@ use crate::mysql::pool;
 /// Copied values that are older than this many of their intervals are not shown.
 pub(super) const SHOWN_FOR_INTERVALS: u32 = 2;
 
+/// No scraper makes a target be asked more often.
+const OFTEN: Duration = Duration::from_secs(1);
+
 /// A target's place among all, for spreading them over time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
@@ -30,6 +33,8 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct Rounds {
     every: Duration,
+    /// Scrapers that come more often are served as often.
+    follows: bool,
     place: Place,
     rhythm: Rhythm,
     /// When the last round began; none before the first.
@@ -48,9 +53,10 @@ pub(super) struct Rounds {
 }
 
 impl Rounds {
-    pub(super) fn new(every: Duration, place: Place) -> Rounds {
+    pub(super) fn new(every: Duration, follows: bool, place: Place) -> Rounds {
         Rounds {
             every,
+            follows,
             place,
             rhythm: Rhythm::default(),
             began: None,
@@ -123,7 +129,9 @@ impl Rounds {
     }
 
     fn pace(&self) -> Pace {
-        Pace { every: self.every, lead: lead(self.took, self.every, self.place.place, self.place.of) }
+        let often = self.rhythm.shortest().filter(|_| self.follows).map(|period| period.max(OFTEN));
+        let every = often.map_or(self.every, |often| often.min(self.every));
+        Pace { every, lead: lead(self.took, every, self.place.place, self.place.of) }
     }
 
     /// What a round is in which there was nobody to ask.

@@ -28,6 +28,8 @@ pub struct Target {
     /// Files and mode, for the session, which builds its own.
     pub tls: config::Tls,
     pub every: Duration,
+    /// Values are as new as scrapers want them, also where they come more often: what mysqld_exporter's users expect.
+    pub follows: bool,
     pub timeout: Duration,
     pub connect_timeout: Duration,
     pub required: bool,
@@ -139,6 +141,7 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
             },
             tls: target.tls.clone(),
             every: target.every,
+            follows: config.drop_in.is_some(),
             timeout: target.timeout,
             connect_timeout: target.connect_timeout,
             required: target.required,

@@ -142,7 +142,7 @@ impl Task {
             waiting: None,
             waiting_since: now,
             collecting: None,
-            rounds: Rounds::new(seat.target.every, seat.place),
+            rounds: Rounds::new(seat.target.every, seat.target.follows, seat.place),
             walking: None,
             walks: Walks::new(seat.target.slow(), now),
             exercising: Some(Box::pin(exercising)),

@@ -54,10 +54,15 @@ fn sum(seen: &Exposition, family: &str, labels: &[&str]) -> f64 {
 
 #[tokio::test]
 async fn sessions_are_told_as_they_are_with_and_without_performance_schema() {
-    for kind in Kind::ALL {
-        for schema in ["ON", "OFF"] {
-            tell(kind, schema).await;
-        }
+    let kinds = Kind::ALL.map(|kind| {
+        tokio::spawn(async move {
+            for schema in ["ON", "OFF"] {
+                tell(kind, schema).await;
+            }
+        })
+    });
+    for kind in kinds {
+        kind.await.expect("the sessions of this server are told otherwise");
     }
 }
 
@@ -157,9 +162,12 @@ async fn tell(kind: Kind, schema: &str) {
     if kind == Kind::MysqlUnstable && schema == "ON" {
         assert_eq!(seen.of("mysql_conn_sessions_tls", "version=\"none\""), Some(301.0), "{version}");
     }
-    let errors = server.raised_errors().await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(server.raised_errors().await, errors, "{version}: errors in the server");
+    // MySQL counts them in the performance schema.
+    if kind.is_mariadb() || schema == "ON" {
+        let errors = server.raised_errors().await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(server.raised_errors().await, errors, "{version}: errors in the server");
+    }
     daemon.stop().await;
     work.abort();
     drop(held);
