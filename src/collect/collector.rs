@@ -29,6 +29,11 @@ impl Collector {
     pub fn is_plain(&self) -> bool {
         matches!(self.name, "global_status" | "global_variables")
     }
+
+    /// Whether it reads a table that anybody may have locked: it asks last in a round, and waits for a part of the time.
+    pub fn may_wait(&self) -> bool {
+        matches!(self.name, "heartbeat" | "mysql.user")
+    }
 }
 
 /// How often a collector asks, where nothing is said of it.

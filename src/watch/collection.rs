@@ -152,7 +152,8 @@ pub(super) async fn run(
     found: Found,
 ) -> Collection {
     let collection = Collection::of(Vec::new());
-    let mut round = Round { errand, source, found, facts: None, line: None, unopened: None, collection };
+    let mut round =
+        Round { errand, source, found, facts: None, line: None, has_answered: false, unopened: None, collection };
     for collector in collectors {
         let collected = round.run(collector).await;
         round.collection.results.push((collector, collected));
@@ -224,6 +225,8 @@ struct Round<'e, S: Source> {
     found: Found,
     facts: Option<Arc<Facts>>,
     line: Option<S::Line>,
+    /// The connection has answered in this round.
+    has_answered: bool,
     /// Why there is no connection to ask on.
     unopened: Option<Failure>,
     collection: Collection,
@@ -233,12 +236,13 @@ impl<S: Source> Round<'_, S> {
     async fn run(&mut self, collector: &'static Collector) -> Collected {
         let first = self.ask(collector).await;
         // A connection that was used a moment ago is handed out unchecked. That it has ended shows at the first use,
-        // and says nothing about the server now: one more connection answers that.
+        // and says nothing about the server now: one more connection answers that. One that has answered was ended by
+        // what it asked, or by somebody who did not like it: that is not asked again at once.
         let stale = matches!(
             &first,
             Collected::Failed { failure, .. } if ends_session(failure) && failure.reason != Reason::Timeout
         );
-        if stale && self.collection.results.is_empty() && self.unopened.is_none() {
+        if stale && !self.has_answered && self.collection.results.is_empty() && self.unopened.is_none() {
             return self.ask(collector).await;
         }
         first
@@ -308,7 +312,13 @@ impl<S: Source> Round<'_, S> {
         };
         let mut answers = Vec::with_capacity(statements.len());
         for sql in &statements {
-            answers.push(line.query(sql, deadline).await?);
+            let bounded = match collector.may_wait() && self.errand.server_limit.is_none() {
+                // Whoever waits behind it has the other half.
+                true => bounded(&server, sql, deadline.saturating_duration_since(Instant::now()) / 2),
+                false => None,
+            };
+            answers.push(line.query(bounded.as_deref().unwrap_or(sql), deadline).await?);
+            self.has_answered = true;
         }
         self.collection.note(collector, &answers);
         let mut out = BlockBuilder::new(self.errand.label.as_deref());
@@ -323,6 +333,7 @@ impl<S: Source> Round<'_, S> {
         }
         let Errand { needs, tunables, .. } = self.errand;
         line.query(LOCK_WAIT, deadline).await?;
+        self.has_answered = true;
         if let Some(limit) = self.errand.server_limit.and_then(|limit| server_limit(line.server(), limit)) {
             line.query(&limit, deadline).await?;
         }
@@ -352,6 +363,19 @@ fn server_limit(server: &Server, limit: Duration) -> Option<String> {
         false => {
             server.mysql_since(5, 7, 8).then(|| format!("SET SESSION max_execution_time = {:.0}", seconds * 1000.0))
         }
+    }
+}
+
+/// The same SELECT, ended by the server after this: a lock that somebody holds costs no connection.
+fn bounded(server: &Server, sql: &str, limit: Duration) -> Option<String> {
+    let select = sql.strip_prefix("SELECT ")?;
+    match server.is_mariadb() {
+        true => server
+            .mariadb_since(10, 1, 2)
+            .then(|| format!("SET STATEMENT max_statement_time={:.3} FOR {sql}", limit.as_secs_f64().max(0.001))),
+        false => server
+            .mysql_since(5, 7, 8)
+            .then(|| format!("SELECT /*+ MAX_EXECUTION_TIME({}) */ {select}", limit.as_millis().max(1))),
     }
 }
 

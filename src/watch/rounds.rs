@@ -11,8 +11,8 @@ use super::collection::{Collected, Collection};
 use super::families::{Job, Run, TargetInstruments};
 use super::snapshot::{CollectorResult, Snapshot};
 use super::target::Target;
-use crate::collect::Why;
-use crate::mysql::failure::{Failure, Phase};
+use crate::collect::{Collector, Why};
+use crate::mysql::failure::{Failure, Phase, Reason};
 use crate::mysql::pool;
 
 /// Copied values that are older than this many of their intervals are not shown.
@@ -42,6 +42,8 @@ pub(super) struct Rounds {
     limit: Option<(f64, Instant)>,
     /// Collectors whose failure the log has told.
     told: Vec<&'static str>,
+    /// Collectors that have once had no answer when a round was over: what comes behind one has no time left.
+    late: Vec<&'static str>,
 }
 
 impl Rounds {
@@ -57,6 +59,7 @@ impl Rounds {
             had_answers: false,
             limit: None,
             told: Vec::new(),
+            late: Vec::new(),
         }
     }
 
@@ -104,6 +107,26 @@ impl Rounds {
         Pace { every: self.every, lead: lead(self.took, self.every, self.place.place, self.place.of) }
     }
 
+    /// The order in which the next round asks: what was late once asks last from then on.
+    pub(super) fn order(&self, quick: Vec<&'static Collector>) -> Vec<&'static Collector> {
+        let (last, first): (Vec<_>, Vec<_>) = quick.into_iter().partition(|one| self.late.contains(&one.name));
+        [first, last].concat()
+    }
+
+    /// The first that has no answer in time is the one; those behind it were not even asked.
+    fn note_late(&mut self, collection: &Collection) {
+        let late = collection.results.iter().find(|(_, collected)| {
+            let Collected::Failed { failure, .. } = collected else { return false };
+            failure.phase == Phase::Query && failure.reason == Reason::Timeout
+        });
+        // A server that does not even tell its status answers nobody.
+        if let Some((collector, _)) = late.filter(|(collector, _)| !collector.is_plain())
+            && !self.late.contains(&collector.name)
+        {
+            self.late.push(collector.name);
+        }
+    }
+
     /// What a round is in which there was nobody to ask.
     pub(super) fn nobody(target: &Target) -> Collection {
         let failed =
@@ -125,6 +148,7 @@ impl Rounds {
             instruments.collector_duration.with_label_values(&["connection"]).set(connected_in.as_secs_f64());
         }
         self.overran(&collection, instruments);
+        self.note_late(&collection);
         let shown_for = self.every * SHOWN_FOR_INTERVALS;
         let answered = self.take_in(&mut collection, target, slot, instruments, snapshot, is_away);
         snapshot.connections = None;

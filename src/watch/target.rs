@@ -49,9 +49,11 @@ pub struct Target {
 const LONGEST: Duration = Duration::from_secs(60);
 
 impl Target {
-    /// The collectors of every round.
+    /// The collectors of every round, those last that may wait for others' locks.
     pub fn quick(&self) -> Vec<&'static Collector> {
-        self.collectors.iter().copied().filter(|collector| !self.is_apart(collector)).collect()
+        let quick = self.collectors.iter().copied().filter(|collector| !self.is_apart(collector));
+        let (last, first): (Vec<_>, Vec<_>) = quick.partition(|collector| collector.may_wait());
+        [first, last].concat()
     }
 
     /// Those that ask beside the rounds, with how often they do.

@@ -443,7 +443,8 @@ impl Task {
             return self.nobody_to_ask();
         }
         let Seat { target, found, .. } = &self.seat;
-        let collecting = collection::collect(target.clone(), target.quick(), false, pool.clone(), found.clone());
+        let quick = self.rounds.order(target.quick());
+        let collecting = collection::collect(target.clone(), quick, false, pool.clone(), found.clone());
         self.collecting = Some(Box::pin(collecting));
     }
 
