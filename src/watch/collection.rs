@@ -399,3 +399,19 @@ fn missing(failure: &Failure) -> Option<Why> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_ends_what_may_wait_for_a_lock() {
+        let check = |version: &str, expect: Option<&str>| {
+            let bounded = bounded(&Server::from_version(version), "SELECT ts FROM h.h", Duration::from_millis(450));
+            assert_eq!(bounded.as_deref(), expect, "{version}");
+        };
+        check("9.7.4", Some("SELECT /*+ MAX_EXECUTION_TIME(450) */ ts FROM h.h"));
+        check("11.8.9-MariaDB-4", Some("SET STATEMENT max_statement_time=0.450 FOR SELECT ts FROM h.h"));
+        check("5.6.51", None);
+    }
+}

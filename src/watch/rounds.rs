@@ -255,3 +255,27 @@ impl Rounds {
 fn is_about_a_grant(failure: &Failure) -> bool {
     failure.phase == Phase::Query && matches!(failure.errno, Some(1044 | 1045 | 1142 | 1143 | 1227))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collect::named;
+
+    #[test]
+    fn what_had_no_answer_in_time_asks_last_from_then_on() {
+        let [status, heartbeat, slaves] =
+            ["global_status", "heartbeat", "slave_status"].map(|name| named(name).expect("it is one"));
+        let late = || Failure::new(Phase::Query, Reason::Timeout, "no answer within the deadline");
+        let failed = |collector| (collector, Collected::Failed { failure: late(), took: Duration::from_secs(1) });
+        let mut rounds = Rounds::new(Duration::from_secs(15), Place { place: 0, of: 1 });
+        let order = |rounds: &Rounds| {
+            rounds.order(vec![status, heartbeat, slaves]).iter().map(|collector| collector.name).collect::<Vec<_>>()
+        };
+        // A server that does not answer at all says nothing of any collector.
+        rounds.note_late(&Collection::of(vec![failed(status), failed(heartbeat), failed(slaves)]));
+        assert_eq!(order(&rounds), ["global_status", "heartbeat", "slave_status"]);
+        rounds.note_late(&Collection::of(vec![failed(heartbeat), failed(slaves)]));
+        rounds.note_late(&Collection::of(vec![failed(heartbeat)]));
+        assert_eq!(order(&rounds), ["global_status", "slave_status", "heartbeat"]);
+    }
+}
