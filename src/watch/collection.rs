@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
 use super::headroom::Headroom;
@@ -16,7 +17,7 @@ use super::pools::Opener;
 use super::target::Target;
 use crate::collect::{self, Ask, Collector, Facts, Known, Needs, Tunables, Why};
 use crate::metrics::{Block, BlockBuilder};
-use crate::mysql::failure::{Failure, Reason};
+use crate::mysql::failure::{Failure, Phase, Reason};
 use crate::mysql::pool::{Lease, Pool, Refused, Which};
 use crate::mysql::rows::Rows;
 use crate::mysql::server::Server;
@@ -304,8 +305,8 @@ impl<S: Source> Round<'_, S> {
             true => Arc::default(),
             false => self.facts(line, deadline).await?,
         };
-        let known = Known { server: &server, facts: &facts, tunables: &self.errand.tunables };
-        let statements = match (collector.ask)(&known) {
+        let tunables = &self.errand.tunables;
+        let statements = match (collector.ask)(&Known { server: &server, facts: &facts, tunables }) {
             Ask::Sql(sql) => vec![sql],
             Ask::All(statements) => statements,
             Ask::Skip { why } => return Err(Refusal::Skip(why)),
@@ -321,9 +322,16 @@ impl<S: Source> Round<'_, S> {
             self.has_answered = true;
         }
         self.collection.note(collector, &answers);
-        let mut out = BlockBuilder::new(self.errand.label.as_deref());
-        (collector.read)(&answers, &known, &mut out);
-        Ok(out.finish())
+        let label = self.errand.label.clone();
+        if answers.iter().map(Rows::len).sum::<usize>() < MANY {
+            return Ok(read(collector, &answers, &Known { server: &server, facts: &facts, tunables }, label));
+        }
+        let tunables = tunables.clone();
+        let elsewhere = spawn_blocking(move || {
+            read(collector, &answers, &Known { server: &server, facts: &facts, tunables: &tunables }, label)
+        });
+        // That thread does not panic, and is not told to stop.
+        elsewhere.await.map_err(|died| Failure::new(Phase::Query, Reason::Other, died.to_string()).into())
     }
 
     /// What is known of this server; asked anew when that is old.
@@ -353,6 +361,15 @@ impl<S: Source> Round<'_, S> {
         self.facts = Some(facts.clone());
         Ok(facts)
     }
+}
+
+/// So many rows are read on a thread of their own: probes and their clocks go on meanwhile.
+const MANY: usize = 1000;
+
+fn read(collector: &Collector, answers: &[Rows], known: &Known, label: Option<String>) -> Block {
+    let mut out = BlockBuilder::new(label.as_deref());
+    (collector.read)(answers, known, &mut out);
+    out.finish()
 }
 
 /// What has the server end a statement before we do, so that the connection lives.

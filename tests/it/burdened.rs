@@ -142,8 +142,9 @@ async fn slow_collectors_of_many_tables_do_not_touch_health() {
             slow.len(),
             seen.series.len()
         );
+        let log = daemon.log();
         daemon.stop().await;
-        is_healthy(&seen, &server.version);
+        is_healthy(&seen, &format!("{}: {log:#?}", server.version));
         assert!(failed(&seen).is_empty(), "{}: {:?}", server.version, failed(&seen));
         assert!(runs.iter().all(|runs| *runs >= 2), "{}: they run all the time: {runs:?}", server.version);
         assert!(shown >= tables, "{}: {shown}", server.version);
