@@ -49,13 +49,14 @@ struct Watched {
 }
 
 impl Watched {
-    fn take(&mut self, seen: &Exposition, took: Duration) {
+    /// `now` is when the answer came: reading a long one takes the test a while.
+    fn take(&mut self, seen: &Exposition, took: Duration, now: f64) {
         assert_eq!(seen.of("mysql_conn_probe_success", ""), Some(1.0));
         let phases = seen.starting_with("mysql_conn_probe_phase_last_duration_seconds{");
         self.probes.push(phases.map(|(_, seconds)| seconds).sum());
         let at = |name: &str, labels: &str| seen.of(name, labels).expect("it is always told");
-        self.attempt_ages.push(now() - at("mysql_conn_probe_last_attempt_timestamp_seconds", ""));
-        self.status_ages.push(now() - at(LAST, &of("global_status")));
+        self.attempt_ages.push(now - at("mysql_conn_probe_last_attempt_timestamp_seconds", ""));
+        self.status_ages.push(now - at(LAST, &of("global_status")));
         self.scrapes.push(took.as_secs_f64());
     }
 
@@ -76,9 +77,9 @@ async fn watched(daemon: &Daemon, period: Duration, slow: &[&str]) -> ([f64; 4],
     loop {
         let began = Instant::now();
         let answer = daemon.get("/metrics").await;
-        let took = began.elapsed();
+        let (took, came) = (began.elapsed(), now());
         let seen = Exposition::parse(answer.text());
-        watched.take(&seen, took);
+        watched.take(&seen, took, came);
         for (collector, times) in slow.iter().zip(&mut times) {
             let last = seen.of(LAST, &of(collector)).filter(|last| *last > 0.0);
             times.extend(last.filter(|last| times.last() != Some(last)));
