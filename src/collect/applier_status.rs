@@ -45,10 +45,11 @@ fn ask(known: &Known) -> Ask {
     if !known.facts.has_column(table, "applying_transaction_start_apply_timestamp") {
         return Ask::skip(Why::Version);
     }
-    // As seconds since 1970, read as UTC; a transaction that there is none of has the time zero.
+    // As seconds since 1970, read as UTC; a transaction that there is none of has the time zero. Multiplied, not divided:
+    // a quotient has four decimals.
     let seconds = |column: &str| {
         let time = format!("{column}_timestamp");
-        format!("IF(YEAR({time}) = 0, 0, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', {time}) / 1000000) AS {column}")
+        format!("IF(YEAR({time}) = 0, 0, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', {time}) * 0.000001) AS {column}")
     };
     let columns = COLUMNS.map(seconds).join(", ");
     Ask::Sql(format!("SELECT CHANNEL_NAME, WORKER_ID, {columns} FROM {table}").into())

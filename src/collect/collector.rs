@@ -34,6 +34,11 @@ impl Collector {
     pub fn is_plain(&self) -> bool {
         matches!(self.name, "global_status" | "global_variables")
     }
+
+    /// Whether it reads a table that anybody may have locked: it asks last in a round, and waits for a part of the time.
+    pub fn may_wait(&self) -> bool {
+        matches!(self.name, "heartbeat" | "mysql.user")
+    }
 }
 
 /// How often a collector asks, where nothing is said of it.
@@ -43,6 +48,8 @@ pub enum Pace {
     Round,
     /// With a round, on the connection that the round has, but so often at most.
     Seldom(Duration),
+    /// After every round, once what it brought is told: answers that may be large, of tables that are in memory.
+    Behind,
     /// What may take long on a large server: so often at most, on a connection of its own.
     Slow(Duration),
 }

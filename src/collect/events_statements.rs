@@ -1,7 +1,5 @@
 //! `performance_schema.events_statements_summary_by_digest`.
 
-use std::time::Duration;
-
 use super::collector::{Ask, Collector, Known, Pace};
 use super::facts::Needs;
 use super::table::{PICOSECONDS, plain, scaled, write};
@@ -14,7 +12,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     name: "perf_schema.eventsstatements",
     summary: "Statements by digest (events_statements_summary_by_digest)",
     default_on: false,
-    pace: Pace::Slow(Duration::from_secs(60)),
+    pace: Pace::Behind,
     needs: Needs {
         variables: &["performance_schema"],
         tables: &["performance_schema.events_statements_summary_by_digest"],

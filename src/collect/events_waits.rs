@@ -1,7 +1,5 @@
 //! `performance_schema.events_waits_summary_global_by_event_name`.
 
-use std::time::Duration;
-
 use super::collector::{Ask, Collector, Known, Pace};
 use super::facts::Needs;
 use super::table::{PICOSECONDS, plain, scaled, write};
@@ -12,7 +10,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     name: "perf_schema.eventswaits",
     summary: "Waits by event (events_waits_summary_global_by_event_name)",
     default_on: false,
-    pace: Pace::Slow(Duration::from_secs(60)),
+    pace: Pace::Behind,
     needs: Needs {
         variables: &["performance_schema"],
         tables: &["performance_schema.events_waits_summary_global_by_event_name"],

@@ -1,7 +1,5 @@
 //! `performance_schema.file_summary_by_instance`.
 
-use std::time::Duration;
-
 use super::collector::{Ask, Collector, Known, Pace};
 use super::facts::Needs;
 use super::table::{labelled, write};
@@ -13,7 +11,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     name: "perf_schema.file_instances",
     summary: "File operations by file (file_summary_by_instance)",
     default_on: false,
-    pace: Pace::Slow(Duration::from_secs(60)),
+    pace: Pace::Behind,
     needs: Needs { variables: &["performance_schema"], tables: &["performance_schema.file_summary_by_instance"] },
     ask,
     read,

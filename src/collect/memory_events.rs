@@ -1,7 +1,5 @@
 //! `performance_schema.memory_summary_global_by_event_name`.
 
-use std::time::Duration;
-
 use super::collector::{Ask, Collector, Known, Pace};
 use super::facts::Needs;
 use super::table::{plain, write};
@@ -13,7 +11,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     name: "perf_schema.memory_events",
     summary: "Memory by event (memory_summary_global_by_event_name)",
     default_on: false,
-    pace: Pace::Slow(Duration::from_secs(60)),
+    pace: Pace::Behind,
     needs: Needs {
         variables: &["performance_schema"],
         tables: &["performance_schema.memory_summary_global_by_event_name"],

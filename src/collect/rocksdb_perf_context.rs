@@ -1,7 +1,5 @@
 //! `information_schema.ROCKSDB_PERF_CONTEXT`: counters of the MyRocks engine, by table and partition.
 
-use std::time::Duration;
-
 use super::collector::{Ask, Collector, Known, Pace, Why};
 use super::facts::Needs;
 use super::value::number;
@@ -12,7 +10,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     name: "info_schema.rocksdb_perf_context",
     summary: "RocksDB counters by table (information_schema.ROCKSDB_PERF_CONTEXT)",
     default_on: false,
-    pace: Pace::Slow(Duration::from_secs(60)),
+    pace: Pace::Behind,
     needs: Needs::table(&["information_schema.rocksdb_perf_context"]),
     ask,
     read,

@@ -52,6 +52,9 @@ fn read(answers: &[Rows], _: &Known, out: &mut BlockBuilder) {
     for row in rows.iter() {
         let labels = labels.map(|(label, at)| (label, at.and_then(|at| row[at]).unwrap_or_default()));
         for ((old, new), text) in columns.iter().zip(&row) {
+            if ["gtid_io_pos", "gtid_slave_pos"].contains(&old.as_str()) {
+                positions(old, text.unwrap_or_default(), &labels, out);
+            }
             let Some(value) = text.and_then(number) else { continue };
             for name in [Some(old), Some(new).filter(|new| *new != old)].into_iter().flatten() {
                 let help = format!("{name} of SHOW REPLICA STATUS.");
@@ -59,6 +62,25 @@ fn read(answers: &[Rows], _: &Known, out: &mut BlockBuilder) {
                 out.sample(family, &labels, value);
             }
         }
+    }
+}
+
+/// MariaDB's position: for each domain the server that began the last transaction, and its number.
+fn positions(column: &str, text: &str, labels: &[(&str, &str)], out: &mut BlockBuilder) {
+    for position in text.split(',') {
+        let mut parts = position.trim().split('-');
+        let (Some(domain), Some(server), Some(number)) = (parts.next(), parts.next(), parts.next().and_then(number))
+        else {
+            continue;
+        };
+        let help = match column {
+            "gtid_io_pos" => {
+                "The number of the last transaction received, by domain (Gtid_IO_Pos of SHOW ALL SLAVES STATUS)."
+            }
+            _ => "The number of the last transaction applied, by domain (Gtid_Slave_Pos of SHOW ALL SLAVES STATUS).",
+        };
+        let family = out.family(&format!("mysql_slave_status_{column}"), Kind::Gauge, help);
+        out.sample(family, &[labels, &[("domain_id", domain), ("server_id", server)]].concat(), number);
     }
 }
 
@@ -90,5 +112,17 @@ mod tests {
             ];
             assert_eq!(shown(read, &[rows]), expected);
         }
+    }
+
+    #[test]
+    fn every_domain_of_mariadbs_position_is_told() {
+        let rows = Rows::of(&["Connection_name", "Gtid_Slave_Pos"], [vec![Some("c"), Some("0-1-10,7-2-5")]]);
+        let of = |domain, server, number| {
+            format!(
+                "mysql_slave_status_gtid_slave_pos{{master_host=\"\",master_uuid=\"\",channel_name=\"\",\
+                 connection_name=\"c\",domain_id=\"{domain}\",server_id=\"{server}\"}} {number}"
+            )
+        };
+        assert_eq!(shown(read, &[rows]), [of(0, 1, 10), of(7, 2, 5)]);
     }
 }

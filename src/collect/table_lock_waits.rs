@@ -1,7 +1,5 @@
 //! `performance_schema.table_lock_waits_summary_by_table`.
 
-use std::time::Duration;
-
 use super::collector::{Ask, Collector, Known, Pace};
 use super::facts::Needs;
 use super::table::{PICOSECONDS, labelled, write};
@@ -12,7 +10,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     name: "perf_schema.tablelocks",
     summary: "Waits for table locks (table_lock_waits_summary_by_table)",
     default_on: false,
-    pace: Pace::Slow(Duration::from_secs(60)),
+    pace: Pace::Behind,
     needs: Needs {
         variables: &["performance_schema"],
         tables: &["performance_schema.table_lock_waits_summary_by_table"],

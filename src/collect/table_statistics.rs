@@ -1,7 +1,5 @@
 //! `information_schema.TABLE_STATISTICS`: rows read and changed of each table, where `userstat` is on.
 
-use std::time::Duration;
-
 use super::collector::{Ask, Collector, Known, Pace};
 use super::facts::Needs;
 use super::table::{plain, write};
@@ -12,7 +10,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     name: "info_schema.tablestats",
     summary: "Rows read and changed of each table (information_schema.TABLE_STATISTICS; needs userstat)",
     default_on: false,
-    pace: Pace::Slow(Duration::from_secs(60)),
+    pace: Pace::Behind,
     needs: Needs { variables: &["userstat", "userstat_running"], tables: &["information_schema.table_statistics"] },
     ask,
     read,

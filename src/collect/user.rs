@@ -1,7 +1,5 @@
 //! `mysql.user`: the limits of each account, and its global rights where those are asked for.
 
-use std::time::Duration;
-
 use super::collector::{Ask, Collector, Known, Pace, Why};
 use super::facts::Needs;
 use super::table::{plain, write};
@@ -12,7 +10,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     name: "mysql.user",
     summary: "Limits of each account (mysql.user)",
     default_on: false,
-    pace: Pace::Slow(Duration::from_secs(60)),
+    pace: Pace::Behind,
     needs: Needs::table(&["mysql.user"]),
     ask,
     read,

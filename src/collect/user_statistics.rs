@@ -1,7 +1,5 @@
 //! `information_schema.USER_STATISTICS`: what each account did, where `userstat` is on.
 
-use std::time::Duration;
-
 use super::collector::{Ask, Collector, Known, Pace};
 use super::facts::Needs;
 use super::table::{plain, write, write_others};
@@ -12,7 +10,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     name: "info_schema.userstats",
     summary: "Use of the server by account (information_schema.USER_STATISTICS; needs userstat)",
     default_on: false,
-    pace: Pace::Slow(Duration::from_secs(60)),
+    pace: Pace::Behind,
     needs: Needs { variables: &["userstat", "userstat_running"], tables: &["information_schema.user_statistics"] },
     ask,
     read,

@@ -9,14 +9,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
 use super::headroom::Headroom;
 use super::pools::Opener;
 use super::target::Target;
-use crate::collect::{self, Ask, Collector, Facts, Known, Needs, Tunables, Why};
+use crate::collect::{self, Ask, Collector, Facts, Known, Needs, Pace, Tunables, Why};
 use crate::metrics::{Block, BlockBuilder};
-use crate::mysql::failure::{Failure, Reason};
+use crate::mysql::failure::{Failure, Phase, Reason};
 use crate::mysql::pool::{Lease, Pool, Refused, Which};
 use crate::mysql::rows::Rows;
 use crate::mysql::server::Server;
@@ -154,7 +155,8 @@ pub(super) async fn run(
     found: Found,
 ) -> Collection {
     let collection = Collection::of(Vec::new());
-    let mut round = Round { errand, source, found, facts: None, line: None, unopened: None, collection };
+    let mut round =
+        Round { errand, source, found, facts: None, line: None, has_answered: false, unopened: None, collection };
     for collector in collectors {
         let collected = round.run(collector).await;
         round.collection.results.push((collector, collected));
@@ -232,6 +234,8 @@ struct Round<'e, S: Source> {
     found: Found,
     facts: Option<Arc<Facts>>,
     line: Option<S::Line>,
+    /// The connection has answered in this round.
+    has_answered: bool,
     /// Why there is no connection to ask on.
     unopened: Option<Failure>,
     collection: Collection,
@@ -241,12 +245,13 @@ impl<S: Source> Round<'_, S> {
     async fn run(&mut self, collector: &'static Collector) -> Collected {
         let first = self.ask(collector).await;
         // A connection that was used a moment ago is handed out unchecked. That it has ended shows at the first use,
-        // and says nothing about the server now: one more connection answers that.
+        // and says nothing about the server now: one more connection answers that. One that has answered was ended by
+        // what it asked, or by somebody who did not like it: that is not asked again at once.
         let stale = matches!(
             &first,
             Collected::Failed { failure, .. } if ends_session(failure) && failure.reason != Reason::Timeout
         );
-        if stale && self.collection.results.is_empty() && self.unopened.is_none() {
+        if stale && !self.has_answered && self.collection.results.is_empty() && self.unopened.is_none() {
             return self.ask(collector).await;
         }
         first
@@ -308,23 +313,41 @@ impl<S: Source> Round<'_, S> {
             true => Arc::default(),
             false => self.facts(line, deadline).await?,
         };
-        let known = Known { server: &server, facts: &facts, tunables: &self.errand.tunables };
-        let statements = match (collector.ask)(&known) {
+        let tunables = &self.errand.tunables;
+        let statements = match (collector.ask)(&Known { server: &server, facts: &facts, tunables }) {
             Ask::Sql(sql) => vec![sql],
             Ask::All(statements) => statements,
             Ask::Skip { why } => return Err(Refusal::Skip(why)),
         };
         let mut answers = Vec::with_capacity(statements.len());
         for sql in &statements {
-            answers.push(line.query(sql, deadline).await?);
+            let left = deadline.saturating_duration_since(Instant::now());
+            let bounded = match collector.pace {
+                _ if self.errand.server_limit.is_some() => None,
+                // Whoever waits behind it has the other half.
+                _ if collector.may_wait() => bounded(&server, sql, left / 2),
+                Pace::Behind => bounded(&server, sql, left * 11 / 12),
+                _ => None,
+            };
+            answers.push(line.query(bounded.as_deref().unwrap_or(sql), deadline).await?);
+            self.has_answered = true;
         }
         self.collection.note(collector, &answers);
-        let mut out = BlockBuilder::new(self.errand.label.as_deref());
-        (collector.read)(&answers, &known, &mut out);
-        if collector.is_ours() {
-            self.collection.counted.push((collector.name, answers));
+        let label = self.errand.label.clone();
+        let is_ours = collector.is_ours();
+        if is_ours || answers.iter().map(Rows::len).sum::<usize>() < MANY {
+            let block = read(collector, &answers, &Known { server: &server, facts: &facts, tunables }, label);
+            if is_ours {
+                self.collection.counted.push((collector.name, answers));
+            }
+            return Ok(block);
         }
-        Ok(out.finish())
+        let tunables = tunables.clone();
+        let elsewhere = spawn_blocking(move || {
+            read(collector, &answers, &Known { server: &server, facts: &facts, tunables: &tunables }, label)
+        });
+        // That thread does not panic, and is not told to stop.
+        elsewhere.await.map_err(|died| Failure::new(Phase::Query, Reason::Other, died.to_string()).into())
     }
 
     /// What is known of this server; asked anew when that is old.
@@ -334,6 +357,7 @@ impl<S: Source> Round<'_, S> {
         }
         let Errand { needs, tunables, .. } = self.errand;
         line.query(LOCK_WAIT, deadline).await?;
+        self.has_answered = true;
         if let Some(limit) = self.errand.server_limit.and_then(|limit| server_limit(line.server(), limit)) {
             line.query(&limit, deadline).await?;
         }
@@ -355,6 +379,15 @@ impl<S: Source> Round<'_, S> {
     }
 }
 
+/// So many rows are read on a thread of their own: probes and their clocks go on meanwhile.
+const MANY: usize = 1000;
+
+fn read(collector: &Collector, answers: &[Rows], known: &Known, label: Option<String>) -> Block {
+    let mut out = BlockBuilder::new(label.as_deref());
+    (collector.read)(answers, known, &mut out);
+    out.finish()
+}
+
 /// What has the server end a statement before we do, so that the connection lives.
 fn server_limit(server: &Server, limit: Duration) -> Option<String> {
     let seconds = limit.as_secs_f64();
@@ -363,6 +396,19 @@ fn server_limit(server: &Server, limit: Duration) -> Option<String> {
         false => {
             server.mysql_since(5, 7, 8).then(|| format!("SET SESSION max_execution_time = {:.0}", seconds * 1000.0))
         }
+    }
+}
+
+/// The same SELECT, ended by the server after this: a lock that somebody holds costs no connection.
+fn bounded(server: &Server, sql: &str, limit: Duration) -> Option<String> {
+    let select = sql.strip_prefix("SELECT ")?;
+    match server.is_mariadb() {
+        true => server
+            .mariadb_since(10, 1, 2)
+            .then(|| format!("SET STATEMENT max_statement_time={:.3} FOR {sql}", limit.as_secs_f64().max(0.001))),
+        false => server
+            .mysql_since(5, 7, 8)
+            .then(|| format!("SELECT /*+ MAX_EXECUTION_TIME({}) */ {select}", limit.as_millis().max(1))),
     }
 }
 
@@ -384,5 +430,21 @@ fn missing(failure: &Failure) -> Option<Why> {
         // No such table, column, variable or engine in this version.
         1146 | 1109 | 1054 | 1193 | 1286 => Some(Why::Version),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_ends_what_may_wait_for_a_lock() {
+        let check = |version: &str, expect: Option<&str>| {
+            let bounded = bounded(&Server::from_version(version), "SELECT ts FROM h.h", Duration::from_millis(450));
+            assert_eq!(bounded.as_deref(), expect, "{version}");
+        };
+        check("9.7.4", Some("SELECT /*+ MAX_EXECUTION_TIME(450) */ ts FROM h.h"));
+        check("11.8.9-MariaDB-4", Some("SET STATEMENT max_statement_time=0.450 FOR SELECT ts FROM h.h"));
+        check("5.6.51", None);
     }
 }

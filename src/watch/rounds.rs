@@ -13,7 +13,7 @@ use super::families::{Job, Run, TargetInstruments};
 use super::snapshot::{CollectorResult, Snapshot};
 use super::target::Target;
 use crate::collect::{Collector, Why};
-use crate::mysql::failure::{Failure, Phase};
+use crate::mysql::failure::{Failure, Phase, Reason};
 use crate::mysql::pool;
 
 /// Copied values that are older than this many of their intervals are not shown.
@@ -50,6 +50,8 @@ pub(super) struct Rounds {
     told: Vec<&'static str>,
     /// When those that do not ask in every round last did.
     asked: HashMap<&'static str, Instant>,
+    /// Collectors that have once had no answer when a round was over: what comes behind one has no time left.
+    late: Vec<&'static str>,
 }
 
 impl Rounds {
@@ -67,6 +69,7 @@ impl Rounds {
             limit: None,
             told: Vec::new(),
             asked: HashMap::new(),
+            late: Vec::new(),
         }
     }
 
@@ -134,11 +137,31 @@ impl Rounds {
         Pace { every, lead: lead(self.took, every, self.place.place, self.place.of) }
     }
 
+    /// The order in which the next round asks: what was late once asks last from then on.
+    pub(super) fn order(&self, quick: Vec<&'static Collector>) -> Vec<&'static Collector> {
+        let (last, first): (Vec<_>, Vec<_>) = quick.into_iter().partition(|one| self.late.contains(&one.name));
+        [first, last].concat()
+    }
+
+    /// The first that has no answer in time is the one; those behind it were not even asked.
+    fn note_late(&mut self, collection: &Collection) {
+        let late = collection.results.iter().find(|(_, collected)| {
+            let Collected::Failed { failure, .. } = collected else { return false };
+            failure.phase == Phase::Query && failure.reason == Reason::Timeout
+        });
+        // A server that does not even tell its status answers nobody.
+        if let Some((collector, _)) = late.filter(|(collector, _)| !collector.is_plain())
+            && !self.late.contains(&collector.name)
+        {
+            self.late.push(collector.name);
+        }
+    }
+
     /// What a round is in which there was nobody to ask.
     pub(super) fn nobody(target: &Target) -> Collection {
         let failed =
             |collector: &&'static _| (*collector, Collected::Failed { failure: pool::closed(), took: Duration::ZERO });
-        Collection::of(target.quick().iter().map(failed).collect())
+        Collection::of(target.quick().iter().chain(&target.behind()).map(failed).collect())
     }
 
     /// Takes in a round. Says when the server last answered in it, if it did.
@@ -155,6 +178,7 @@ impl Rounds {
             instruments.collector_duration.with_label_values(&["connection"]).set(connected_in.as_secs_f64());
         }
         self.overran(&collection, instruments);
+        self.note_late(&collection);
         let shown_for = self.every * SHOWN_FOR_INTERVALS;
         let answered = self.take_in(&mut collection, target, slot, instruments, snapshot, is_away);
         snapshot.connections = None;
@@ -266,4 +290,28 @@ impl Rounds {
 
 fn is_about_a_grant(failure: &Failure) -> bool {
     failure.phase == Phase::Query && matches!(failure.errno, Some(1044 | 1045 | 1142 | 1143 | 1227))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collect::named;
+
+    #[test]
+    fn what_had_no_answer_in_time_asks_last_from_then_on() {
+        let [status, heartbeat, slaves] =
+            ["global_status", "heartbeat", "slave_status"].map(|name| named(name).expect("it is one"));
+        let late = || Failure::new(Phase::Query, Reason::Timeout, "no answer within the deadline");
+        let failed = |collector| (collector, Collected::Failed { failure: late(), took: Duration::from_secs(1) });
+        let mut rounds = Rounds::new(Duration::from_secs(15), false, Place { place: 0, of: 1 });
+        let order = |rounds: &Rounds| {
+            rounds.order(vec![status, heartbeat, slaves]).iter().map(|collector| collector.name).collect::<Vec<_>>()
+        };
+        // A server that does not answer at all says nothing of any collector.
+        rounds.note_late(&Collection::of(vec![failed(status), failed(heartbeat), failed(slaves)]));
+        assert_eq!(order(&rounds), ["global_status", "heartbeat", "slave_status"]);
+        rounds.note_late(&Collection::of(vec![failed(heartbeat), failed(slaves)]));
+        rounds.note_late(&Collection::of(vec![failed(heartbeat)]));
+        assert_eq!(order(&rounds), ["global_status", "slave_status", "heartbeat"]);
+    }
 }

@@ -51,9 +51,18 @@ pub struct Target {
 const LONGEST: Duration = Duration::from_secs(60);
 
 impl Target {
-    /// The collectors that ask within the rounds.
+    /// The collectors that ask within the rounds, those last that may wait for others' locks.
     pub fn quick(&self) -> Vec<&'static Collector> {
-        self.collectors.iter().copied().filter(|collector| !self.is_apart(collector)).collect()
+        let is_quick = |collector: &&'static Collector| collector.pace != Pace::Behind && !self.is_apart(collector);
+        let quick = self.collectors.iter().copied().filter(is_quick);
+        let (last, first): (Vec<_>, Vec<_>) = quick.partition(|collector| collector.may_wait());
+        [first, last].concat()
+    }
+
+    /// Those that ask after every round.
+    pub fn behind(&self) -> Vec<&'static Collector> {
+        let is_behind = |collector: &&'static Collector| collector.pace == Pace::Behind && !self.is_apart(collector);
+        self.collectors.iter().copied().filter(is_behind).collect()
     }
 
     /// Those that ask beside the rounds, with how often they do.
@@ -65,7 +74,7 @@ impl Target {
     /// How often this collector asks.
     pub fn pace(&self, collector: &Collector) -> Duration {
         let by_default = match collector.pace {
-            Pace::Round => self.every,
+            Pace::Round | Pace::Behind => self.every,
             Pace::Seldom(every) | Pace::Slow(every) => every,
         };
         agenda::said(collector, &self.limits).every.unwrap_or(by_default).max(self.every)

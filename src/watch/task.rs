@@ -88,6 +88,8 @@ struct Task {
     collecting: InFlight<Collection>,
     rounds: Rounds,
     /// A collector that may take long.
+    /// What is asked after a round.
+    behind: InFlight<Collection>,
     walking: InFlight<Collection>,
     walks: Walks,
     exercising: InFlight<()>,
@@ -143,6 +145,7 @@ impl Task {
             waiting_since: now,
             collecting: None,
             rounds: Rounds::new(seat.target.every, seat.target.follows, seat.place),
+            behind: None,
             walking: None,
             walks: Walks::new(seat.target.slow(), now),
             exercising: Some(Box::pin(exercising)),
@@ -183,7 +186,8 @@ impl Task {
                 probed = ended(&mut self.probing) => self.probe_ended(probed),
                 waited = ended(&mut self.waiting) => self.wait_ended(waited),
                 collection = ended(&mut self.collecting) => self.collection_ended(collection),
-                walked = ended(&mut self.walking) => self.walk_ended(walked),
+                behind = ended(&mut self.behind) => self.brought(behind),
+                walked = ended(&mut self.walking) => self.brought(walked),
                 () = ended(&mut self.exercising) => {}
                 answer = ended(&mut self.asking) => self.answered(answer),
                 Some(()) = self.unfinished.next() => {}
@@ -443,8 +447,9 @@ impl Task {
             return self.nobody_to_ask();
         }
         let Seat { target, found, .. } = &self.seat;
-        let collectors = self.rounds.wanted(target, now);
-        let collecting = collection::collect(target.clone(), collectors, false, pool.clone(), found.clone());
+        let quick = self.rounds.wanted(target, now);
+        let quick = self.rounds.order(quick);
+        let collecting = collection::collect(target.clone(), quick, false, pool.clone(), found.clone());
         self.collecting = Some(Box::pin(collecting));
     }
 
@@ -459,7 +464,8 @@ impl Task {
         self.walking = Some(Box::pin(walking));
     }
 
-    fn walk_ended(&mut self, mut collection: Collection) {
+    /// What was not asked within a round.
+    fn brought(&mut self, mut collection: Collection) {
         self.news = true;
         let Seat { target, slot, instruments, .. } = &self.seat;
         let is_away = self.outage.is_on();
@@ -496,6 +502,19 @@ impl Task {
         }
         self.answers(at);
         self.awake(at);
+        self.go_on_behind();
+    }
+
+    /// A round that has told what it brought is followed by those whose answers may be large. Where those of the round
+    /// before are still at it, they are left alone.
+    fn go_on_behind(&mut self) {
+        let Seat { target, found, pools, .. } = &self.seat;
+        let behind = target.behind();
+        if self.behind.is_some() || behind.is_empty() {
+            return;
+        }
+        let collecting = collection::collect(target.clone(), behind, false, pools.first().clone(), found.clone());
+        self.behind = Some(Box::pin(collecting));
     }
 
     /// Some connection has answered at that time.
@@ -769,8 +788,15 @@ impl Task {
         // What has not ended by then is cut off; the server is not answering.
         let (probing, collecting) = (self.probing.take(), self.collecting.take());
         let (exercising, asking) = (self.exercising.take(), self.asking.take());
-        let walking = self.walking.take();
-        tokio::join!(finish(probing), finish(collecting), finish(exercising), finish(asking), finish(walking));
+        let (walking, behind) = (self.walking.take(), self.behind.take());
+        tokio::join!(
+            finish(probing),
+            finish(collecting),
+            finish(exercising),
+            finish(asking),
+            finish(walking),
+            finish(behind)
+        );
         tokio::join!(self.idle.end(deadline), self.seat.pools.shutdown(deadline));
     }
 }

@@ -10,6 +10,7 @@ mod exposition;
 mod daemon;
 mod incumbent;
 mod collectors;
+mod burdened;
 mod visits;
 mod sessions;
 

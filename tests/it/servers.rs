@@ -191,6 +191,16 @@ impl Server {
         self.rows(statement).await;
     }
 
+    /// A session of root's that stays, over the socket.
+    pub(crate) async fn operator(&self) -> Conn {
+        let options = OptsBuilder::default()
+            .socket(self.socket.to_str())
+            .user(Some("root"))
+            .max_allowed_packet(Some(16 << 20))
+            .wait_timeout(Some(600));
+        Conn::new(options).await.expect("root may always")
+    }
+
     /// Ends all connections of an account; says how many there were.
     pub(crate) async fn kill_all_of(&self, user: &str) -> usize {
         let _turn = self.observer.lock().await;
