@@ -16,7 +16,7 @@ const SUCCESS: &str = "mysql_exporter_collector_success";
 /// Tables of the schema, how often they are told, and how long is watched: `GONEAWAY_TEST_LONG` wants it all.
 fn extent() -> (usize, &'static str, Duration) {
     match std::env::var_os("GONEAWAY_TEST_LONG") {
-        Some(_) => (5000, "10s", Duration::from_secs(60)),
+        Some(_) => (5000, "20s", Duration::from_secs(90)),
         None => (500, "3s", Duration::from_secs(10)),
     }
 }
