@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn each_collector_has_its_flag() {
-        for built in COLLECTORS {
+        for built in COLLECTORS.iter().filter(|built| !built.is_ours()) {
             let (flag, _) = exporter_collectors()
                 .find(|(_, name)| *name == built.name)
                 .unwrap_or_else(|| panic!("{} has no row in the table of flags", built.name));

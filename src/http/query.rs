@@ -26,9 +26,13 @@ pub(super) fn filter(query: Option<&str>, state: &State) -> Result<Filter, Strin
 pub(super) fn collector(asked: String, state: &State) -> Result<String, String> {
     match state.collectors.iter().find(|(name, _)| *name == asked) {
         Some((_, true)) => Ok(asked),
-        Some((name, false)) => Err(format!(
-            "the collector `{name}` is off\n  hint: switch it on by --collect.{name}, or `collectors.{name}: true` in exporter.yaml\n"
-        )),
+        Some((name, false)) => {
+            // Those of our own have no flag.
+            let flag = if name.starts_with("conn.") { String::new() } else { format!("--collect.{name}, or ") };
+            Err(format!(
+                "the collector `{name}` is off\n  hint: switch it on by {flag}`collectors.{name}: true` in exporter.yaml\n"
+            ))
+        }
         None => {
             let on = state.collectors.iter().filter(|(_, on)| *on).map(|(name, _)| *name);
             let off = state.collectors.iter().filter(|(_, on)| !*on).map(|(name, _)| *name);

@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(world.lines(), [""; 0], "what was before anybody looked is not counted");
         world.accounts(130, &[("shop", "h1", 105), ("cron", "h2", 15), ("new", "h3", 10)]);
         let opened =
-            |user, host, n| format!("mysql_conn_sessions_opened_total{{user=\"{user}\",host_group=\"{host}\"}} {n}");
+            |user, host, n| format!("mysql_conn_sessions_opened_total{{host_group=\"{host}\",user=\"{user}\"}} {n}");
         let expected = vec![opened("cron", "h2", 5), opened("new", "h3", 10), opened("shop", "h1", 15)];
         let sorted = |mut lines: Vec<String>| {
             lines.sort();

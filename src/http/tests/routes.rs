@@ -211,7 +211,10 @@ async fn a_name_that_does_not_exist_is_refused() {
     let site = Site::start(Limits::default());
     for (query, says) in [
         ("collect[]=global_statsu", "error: there is no collector `global_statsu` (collect[])\n  on: global_status"),
-        ("collect[]=slave_status", "error: the collector `slave_status` is off\n  hint: switch it on with"),
+        (
+            "collect[]=slave_status",
+            "error: the collector `slave_status` is off\n  hint: switch it on by --collect.slave_status",
+        ),
         ("target[]=%3Cb%3E", "error: there is no target `<b>` (target[])\n  targets: orders, billing\n"),
     ] {
         let answer = site.get(&format!("/metrics?{query}")).await;
