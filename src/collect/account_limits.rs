@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::collector::{Ask, Collector, Known, Pace, Why};
-use super::facts::Needs;
+use super::facts::{LIMITS, Needs};
 use super::value::number;
 use crate::metrics::BlockBuilder;
 use crate::mysql::rows::Rows;
@@ -13,7 +13,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     summary: "Connections of accounts against their limits (max_user_connections, of all and of each account)",
     default_on: true,
     pace: Pace::Seldom(Duration::from_secs(60)),
-    needs: Needs { variables: &["performance_schema"], tables: &["mysql.user", "performance_schema.processlist"] },
+    needs: Needs { variables: &["performance_schema"], tables: &[LIMITS, "performance_schema.processlist"] },
     ask,
     read,
 };
@@ -33,7 +33,7 @@ fn ask(known: &Known) -> Ask {
     if !known.facts.may(&["PROCESS"]) {
         return Ask::skip(Why::Grant);
     }
-    let own = match known.facts.has_column("mysql.user", "max_user_connections") {
+    let own = match known.facts.has_limits() {
         true => {
             "LEFT JOIN (SELECT User AS account, MAX(max_user_connections) AS most FROM mysql.user GROUP BY User HAVING \
              COUNT(*) = 1) u ON u.account = p.account"

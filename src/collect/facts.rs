@@ -22,6 +22,24 @@ pub struct Needs {
 /// Stands among the tables for the one that is named by the settings.
 pub(super) const HEARTBEAT: &str = "heartbeat";
 
+/// Stands among the tables for the limits of accounts: two columns of `mysql.user`.
+pub(super) const LIMITS: &str = "limits";
+
+/// Tables that every MySQL 8 has; whether the account may read them follows from its rights. What collectors need that are
+/// on by default is here: each look into MySQL's dictionary counts as an error there.
+const OF_MYSQL_8: [&str; 7] = [
+    "performance_schema.accounts",
+    "performance_schema.events_errors_summary_by_user_by_error",
+    "performance_schema.host_cache",
+    "performance_schema.processlist",
+    "performance_schema.session_connect_attrs",
+    "performance_schema.status_by_thread",
+    "performance_schema.threads",
+];
+
+/// Anybody may read it.
+const OF_ALL: &str = "performance_schema.processlist";
+
 impl Needs {
     pub const NOTHING: Needs = Needs { variables: &[], tables: &[] };
 
@@ -37,17 +55,28 @@ pub struct Facts {
     columns: BTreeMap<String, BTreeSet<String>>,
     /// None where the account may have rights by a role.
     privileges: Option<BTreeSet<String>>,
+    /// What the account may read besides, as `schema` or `schema.table`.
+    readable: BTreeSet<String>,
+    /// Whether tables are known without having been looked for.
+    is_mysql_8: bool,
 }
 
 impl Facts {
-    /// The statements that find out what these collectors need; `read` takes their answers in this order.
-    pub fn statements(needs: &[Needs], tunables: &Tunables, server: &Server) -> Vec<String> {
-        vec![variables(needs), columns(needs, tunables, server), privileges(server)]
+    /// The statement that finds out what the account may.
+    pub fn rights(server: &Server) -> String {
+        privileges(server)
     }
 
+    /// The statements that find out the rest of what these collectors need, once the rights are known.
+    pub fn statements(needs: &[Needs], tunables: &Tunables, server: &Server, rights: &Rows) -> Vec<String> {
+        let has_role = Facts::default().with_rights(rights).privileges.is_none();
+        vec![variables(needs), columns(needs, tunables, server, has_role)]
+    }
+
+    /// Takes the answers: the rights, then those of the statements in their order.
     pub fn read(answers: &[Rows]) -> Facts {
-        let mut facts = Facts::default();
-        let [variables, columns, privileges] = answers else { return facts };
+        let [privileges, variables, columns] = answers else { return Facts::default() };
+        let mut facts = Facts::default().with_rights(privileges);
         for (name, value) in variables.pairs() {
             facts.variables.insert(name.to_ascii_lowercase(), value.to_owned());
         }
@@ -55,10 +84,19 @@ impl Facts {
             let of_table = facts.columns.entry(table.to_ascii_lowercase()).or_default();
             of_table.insert(column.to_ascii_lowercase());
         }
-        let by_role = privileges.pairs().any(|(kind, role)| kind == "role" && !matches!(role, "" | "NONE"));
-        let own = privileges.pairs().filter(|(kind, _)| *kind == "right").map(|(_, right)| right.to_ascii_uppercase());
-        facts.privileges = (!by_role).then(|| own.collect());
         facts
+    }
+
+    fn with_rights(self, rights: &Rows) -> Facts {
+        let of = |wanted: &'static str| rights.pairs().filter(move |(kind, _)| *kind == wanted).map(|(_, what)| what);
+        let by_role = of("role").any(|role| !matches!(role, "" | "NONE"));
+        let own = of("right").map(str::to_ascii_uppercase).collect();
+        Facts {
+            privileges: (!by_role).then_some(own),
+            readable: of("readable").map(str::to_ascii_lowercase).collect(),
+            is_mysql_8: of("dictionary").next().is_some() && !by_role,
+            ..self
+        }
     }
 
     pub fn variable(&self, name: &str) -> Option<&str> {
@@ -70,7 +108,23 @@ impl Facts {
     }
 
     pub fn has_table(&self, table: &str) -> bool {
-        self.columns.contains_key(table)
+        match self.is_mysql_8 && OF_MYSQL_8.contains(&table) {
+            true => table == OF_ALL || self.may_read(table),
+            false => self.columns.contains_key(table),
+        }
+    }
+
+    /// Whether the limits of accounts can be read.
+    pub fn has_limits(&self) -> bool {
+        match self.is_mysql_8 {
+            true => self.may_read("mysql.user") || self.readable.contains("limits"),
+            false => self.has_column("mysql.user", "max_user_connections"),
+        }
+    }
+
+    fn may_read(&self, table: &str) -> bool {
+        let schema = table.split('.').next().unwrap_or_default();
+        self.may(&["SELECT"]) || self.readable.contains(schema) || self.readable.contains(table)
     }
 
     pub fn has_column(&self, table: &str, column: &str) -> bool {
@@ -94,10 +148,21 @@ fn variables(needs: &[Needs]) -> String {
 
 /// MariaDB is asked for each table by its own name: it opens all tables of a schema that it has to look through. MySQL
 /// has them in one dictionary, and counts six errors of its own at each look into it: it is asked once for all.
-fn columns(needs: &[Needs], tunables: &Tunables, server: &Server) -> String {
+fn columns(needs: &[Needs], tunables: &Tunables, server: &Server, has_role: bool) -> String {
     let heartbeat = format!("{}.{}", tunables.heartbeat_database, tunables.heartbeat_table);
-    let tables = needs.iter().flat_map(|needs| needs.tables);
-    let tables: BTreeSet<&str> = tables.map(|table| if *table == HEARTBEAT { &*heartbeat } else { table }).collect();
+    let is_mysql_8 = server.mysql_since(8, 0, 0);
+    let is_known = |table: &str| {
+        // A plugin of Percona's that ended with 5.7.
+        let is_gone = table.starts_with("information_schema.query_response_time");
+        is_mysql_8 && (is_gone || !has_role && (table == LIMITS || OF_MYSQL_8.contains(&table)))
+    };
+    let named = |table: &'static str| match table {
+        HEARTBEAT => heartbeat.as_str(),
+        LIMITS => "mysql.user",
+        table => table,
+    };
+    let tables = needs.iter().flat_map(|needs| needs.tables).copied().filter(|table| !is_known(table));
+    let tables: BTreeSet<&str> = tables.map(named).collect();
     let is_it = |table: &&str| {
         let (schema, name) = table.split_once('.').unwrap_or(("", table));
         // MySQL tells the two cases apart, and has its own tables in capitals.
@@ -124,9 +189,19 @@ fn privileges(server: &Server) -> String {
         "SELECT 'right' AS kind, PRIVILEGE_TYPE AS name FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = \
          CONCAT('''', {user}, '''@''', {host}, '''')"
     );
-    let has_roles = server.mysql_since(8, 0, 0) || server.mariadb_since(10, 0, 5);
-    match has_roles {
-        true => format!("{own} UNION ALL SELECT 'role', COALESCE(CURRENT_ROLE(), '')"),
+    let role = "SELECT 'role', COALESCE(CURRENT_ROLE(), '')";
+    if server.mysql_since(8, 0, 0) {
+        let grantee = format!("GRANTEE = CONCAT(''''', {user}, '''@''', {host}, ''''') AND PRIVILEGE_TYPE = 'SELECT'");
+        return format!(
+            "{own} UNION ALL {role} UNION ALL SELECT 'dictionary', '' UNION ALL SELECT 'readable', TABLE_SCHEMA FROM \
+             information_schema.SCHEMA_PRIVILEGES WHERE {grantee} UNION ALL SELECT 'readable', CONCAT(TABLE_SCHEMA, '.', \
+             TABLE_NAME) FROM information_schema.TABLE_PRIVILEGES WHERE {grantee} UNION ALL SELECT 'readable', 'limits' FROM \
+             information_schema.COLUMN_PRIVILEGES WHERE {grantee} AND TABLE_SCHEMA = 'mysql' AND TABLE_NAME = 'user' AND \
+             COLUMN_NAME IN ('User', 'max_user_connections') HAVING COUNT(*) = 2"
+        );
+    }
+    match server.mariadb_since(10, 0, 5) {
+        true => format!("{own} UNION ALL {role}"),
         false => own,
     }
 }
@@ -142,9 +217,9 @@ mod tests {
     #[test]
     fn facts_are_what_the_server_said() {
         let facts = Facts::read(&[
+            pairs(&[("right", "PROCESS"), ("role", "")]),
             pairs(&[("log_bin", "ON"), ("userstat", "OFF"), ("performance_schema", "1")]),
             pairs(&[("mysql.user", "Host"), ("mysql.user", "User")]),
-            pairs(&[("right", "PROCESS"), ("role", "")]),
         ]);
         assert!(facts.is_on("log_bin") && facts.is_on("performance_schema") && !facts.is_on("userstat"));
         assert!(facts.has_table("mysql.user") && facts.has_column("mysql.user", "host"));
@@ -154,10 +229,30 @@ mod tests {
 
     #[test]
     fn with_a_role_nothing_is_known_to_be_missing() {
-        let facts = Facts::read(&[pairs(&[]), pairs(&[]), pairs(&[("right", "USAGE"), ("role", "`monitor`@`%`")])]);
+        let facts = Facts::read(&[pairs(&[("right", "USAGE"), ("role", "`monitor`@`%`")]), pairs(&[]), pairs(&[])]);
         assert!(facts.may(&["SUPER"]));
-        let none = Facts::read(&[pairs(&[]), pairs(&[]), pairs(&[("right", "USAGE"), ("role", "NONE")])]);
+        let none = Facts::read(&[pairs(&[("right", "USAGE"), ("role", "NONE")]), pairs(&[]), pairs(&[])]);
         assert!(!none.may(&["SUPER"]));
+    }
+
+    #[test]
+    fn what_every_mysql_8_has_is_not_looked_for() {
+        let needs = [Needs::table(&["performance_schema.threads", LIMITS]), Needs::table(&["performance_schema.processlist"])];
+        let (tunables, server) = (Tunables::default(), Server::from_version("9.7.4"));
+        let rights = |more: &[(&str, &str)]| pairs(&[&[("right", "PROCESS"), ("role", "NONE"), ("dictionary", "")], more].concat());
+        let may = rights(&[("readable", "performance_schema"), ("readable", "limits")]);
+        let columns = &Facts::statements(&needs, &tunables, &server, &may)[1];
+        assert!(columns.ends_with("WHERE 1 = 0"), "{columns}");
+        let facts = Facts::read(&[may, pairs(&[]), pairs(&[])]);
+        assert!(facts.has_table("performance_schema.threads") && facts.has_limits());
+        let facts = Facts::read(&[rights(&[]), pairs(&[]), pairs(&[])]);
+        assert!(!facts.has_table("performance_schema.threads") && !facts.has_limits());
+        assert!(facts.has_table("performance_schema.processlist"));
+        // By a role anything may be granted: it is looked for.
+        let by_role = pairs(&[("role", "`monitor`@`%`"), ("dictionary", "")]);
+        assert!(Facts::statements(&needs, &tunables, &server, &by_role)[1].contains("TABLE_NAME = 'threads'"));
+        let old = Server::from_version("5.7.44");
+        assert!(Facts::statements(&needs, &tunables, &old, &rights(&[]))[1].contains("TABLE_NAME = 'user'"));
     }
 
     #[test]
@@ -165,11 +260,13 @@ mod tests {
         let needs =
             [Needs { variables: &["log_bin", "userstat"], tables: &["mysql.user"] }, Needs::table(&["mysql.user"])];
         let none = Tunables::default();
-        let statements = Facts::statements(&needs, &none, &Server::from_version("9.7.4"));
+        let nothing = pairs(&[]);
+        let statements = Facts::statements(&needs, &none, &Server::from_version("9.7.4"), &nothing);
         assert_eq!(statements[0], "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('', 'log_bin', 'userstat')");
         assert_eq!(statements[1].matches("TABLE_NAME =").count(), 1);
-        assert!(statements[2].contains("CURRENT_ROLE()"));
-        assert!(!Facts::statements(&[], &none, &Server::from_version("5.7.44"))[2].contains("CURRENT_ROLE()"));
-        assert!(Facts::statements(&[], &none, &Server::from_version("5.7.44"))[1].ends_with("WHERE 1 = 0"));
+        assert!(Facts::rights(&Server::from_version("9.7.4")).contains("CURRENT_ROLE()"));
+        let old = Server::from_version("5.7.44");
+        assert!(!Facts::rights(&old).contains("CURRENT_ROLE()"));
+        assert!(Facts::statements(&[], &none, &old, &nothing)[1].ends_with("WHERE 1 = 0"));
     }
 }

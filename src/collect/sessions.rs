@@ -18,7 +18,11 @@ pub(super) const COLLECTOR: Collector = Collector {
     pace: Pace::Round,
     needs: Needs {
         variables: &["performance_schema"],
-        tables: &["performance_schema.threads", "performance_schema.session_connect_attrs"],
+        tables: &[
+            "performance_schema.threads",
+            "performance_schema.session_connect_attrs",
+            "performance_schema.processlist",
+        ],
     },
     ask,
     read,
@@ -58,7 +62,14 @@ fn ask(known: &Known) -> Ask {
     let has_schema = known.facts.is_on("performance_schema")
         && known.facts.has_table("performance_schema.threads")
         && known.facts.has_table("performance_schema.session_connect_attrs");
-    let each = if has_schema { BY_SCHEMA } else { BY_LIST };
+    // Newer MySQL counts uses of the old table as a deprecated feature.
+    let listed = "performance_schema.processlist";
+    let has_list = known.facts.is_on("performance_schema") && known.facts.has_table(listed);
+    let each = match has_schema {
+        true => BY_SCHEMA.to_owned(),
+        false if has_list => BY_LIST.replace("information_schema.PROCESSLIST", listed),
+        false => BY_LIST.to_owned(),
+    };
     let bounds: String = BOUNDS.iter().map(|bound| format!("SUM(s.rest <= {bound}), ")).collect();
     Ask::Sql(
         format!(

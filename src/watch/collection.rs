@@ -365,8 +365,8 @@ impl<S: Source> Round<'_, S> {
         let facts = match self.found.of(&version) {
             Some(facts) => facts,
             None => {
-                let mut answers = Vec::new();
-                for sql in Facts::statements(needs, tunables, line.server()) {
+                let mut answers = vec![line.query(&Facts::rights(line.server()), deadline).await?];
+                for sql in Facts::statements(needs, tunables, line.server(), &answers[0]) {
                     answers.push(line.query(&sql, deadline).await?);
                 }
                 let facts = Arc::new(Facts::read(&answers));
