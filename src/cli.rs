@@ -11,6 +11,7 @@ mod mysqld_exporter;
 mod config;
 mod serve;
 mod check;
+mod grants;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -81,6 +82,12 @@ enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Print the SQL for the account that goneaway logs in as
+    Grants {
+        /// Version of the server, as it tells it itself: `8.4.3`, `10.11.6-MariaDB` [default: the usual ones]
+        #[arg(long, value_name = "VERSION")]
+        server: Option<String>,
+    },
     /// List every metric of our own
     Metrics {
         /// How to list them
@@ -119,6 +126,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Config { command: ConfigCommand::Check }) => config::check(&loaded()),
         Some(Command::Config { command: ConfigCommand::Show }) => config::show(&loaded()),
         Some(Command::Config { command: ConfigCommand::FromMysqldExporter }) => config::from_mysqld_exporter(&sources),
+        Some(Command::Grants { server }) => with(loaded(), |loaded| grants::grants(&loaded, server.as_deref())),
         Some(Command::Metrics { output }) => catalogue::print(*output),
     };
     exit.into()

@@ -59,6 +59,8 @@ pub mod host_cache;
 pub mod server_errors;
 pub mod session_tls;
 
+pub mod grants;
+
 use crate::metrics::Family;
 
 pub use collector::{Ask, Collector, Known, Pace, Why};

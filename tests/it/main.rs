@@ -13,6 +13,7 @@ mod collectors;
 mod burdened;
 mod visits;
 mod sessions;
+mod grants;
 
 mod order;
 mod config;
@@ -20,6 +21,7 @@ mod drop_in;
 mod listening;
 mod golden;
 mod login;
+mod passwords;
 mod reasons;
 mod wire;
 mod encrypted;

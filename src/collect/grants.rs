@@ -1,0 +1,150 @@
+//! Which rights an account needs for its collectors, and what each of them is for.
+
+use super::Collector;
+use crate::mysql::server::Server;
+
+/// One right, as it stands between `GRANT` and `TO`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Right {
+    pub sql: String,
+    /// The collectors that need it, in the order of the README.
+    pub collectors: Vec<&'static str>,
+    /// What is missing without it.
+    pub without: &'static str,
+}
+
+/// Kinds of rights; what each is called depends on the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Process,
+    ReplicationState,
+    BinaryLogs,
+    Replicas,
+    PerformanceSchema,
+    Limits,
+    Accounts,
+    Summaries,
+    Heartbeat,
+    Tables,
+}
+
+const KINDS: [Kind; 10] = [
+    Kind::Process,
+    Kind::ReplicationState,
+    Kind::BinaryLogs,
+    Kind::Replicas,
+    Kind::PerformanceSchema,
+    Kind::Limits,
+    Kind::Accounts,
+    Kind::Summaries,
+    Kind::Heartbeat,
+    Kind::Tables,
+];
+
+/// The rights that these collectors need on this server, each once. `heartbeat` is pt-heartbeat's table.
+pub fn rights(collectors: &[&'static Collector], server: &Server, heartbeat: (&str, &str)) -> Vec<Right> {
+    let mut rights: Vec<Right> = Vec::new();
+    for kind in KINDS {
+        let needing = collectors.iter().filter(|collector| needs(collector.name, server).contains(&kind));
+        let collectors: Vec<&'static str> = needing.map(|collector| collector.name).collect();
+        if collectors.is_empty() {
+            continue;
+        }
+        let sql = sql(kind, server, heartbeat);
+        // Older servers have one right for several things.
+        match rights.iter_mut().find(|right| right.sql == sql) {
+            Some(known) => known.collectors.extend(collectors),
+            None => rights.push(Right { sql, collectors, without: without(kind) }),
+        }
+    }
+    rights
+}
+
+fn needs(collector: &str, server: &Server) -> &'static [Kind] {
+    match collector {
+        "slave_status" => &[Kind::ReplicationState],
+        "binlog_size" => &[Kind::BinaryLogs],
+        "slave_hosts" => &[Kind::Replicas],
+        "conn.sessions" => &[Kind::Process, Kind::PerformanceSchema],
+        "conn.account_limits" => &[Kind::Process, Kind::Limits],
+        "conn.session_tls" | "conn.server_errors" if server.is_mariadb() => &[],
+        "conn.accounts" | "conn.host_cache" | "conn.session_tls" | "conn.server_errors" => &[Kind::PerformanceSchema],
+        "engine_innodb_status"
+        | "info_schema.innodb_cmp"
+        | "info_schema.innodb_cmpmem"
+        | "info_schema.innodb_metrics"
+        | "info_schema.innodb_tablespaces"
+        | "info_schema.processlist"
+        | "info_schema.clientstats"
+        | "info_schema.userstats" => &[Kind::Process],
+        "info_schema.tables" | "info_schema.tablestats" | "info_schema.schemastats" | "auto_increment.columns" => {
+            &[Kind::Tables]
+        }
+        "mysql.user" => &[Kind::Accounts],
+        "sys.user_summary" => &[Kind::PerformanceSchema, Kind::Summaries],
+        "heartbeat" => &[Kind::Heartbeat],
+        other if other.starts_with("perf_schema.") => &[Kind::PerformanceSchema],
+        _ => &[],
+    }
+}
+
+fn sql(kind: Kind, server: &Server, (database, table): (&str, &str)) -> String {
+    let since_10_5 = server.mariadb_since(10, 5, 2);
+    let quoted = |name: &str| format!("`{}`", name.replace('`', "``"));
+    match kind {
+        Kind::Process => "PROCESS ON *.*".to_owned(),
+        Kind::ReplicationState if server.mariadb_since(10, 5, 9) => "SLAVE MONITOR ON *.*".to_owned(),
+        Kind::ReplicationState if since_10_5 => "REPLICATION SLAVE ADMIN ON *.*".to_owned(),
+        Kind::BinaryLogs if since_10_5 => "BINLOG MONITOR ON *.*".to_owned(),
+        Kind::ReplicationState | Kind::BinaryLogs => "REPLICATION CLIENT ON *.*".to_owned(),
+        Kind::Replicas if since_10_5 => "REPLICATION MASTER ADMIN ON *.*".to_owned(),
+        Kind::Replicas => "REPLICATION SLAVE ON *.*".to_owned(),
+        Kind::PerformanceSchema => "SELECT ON `performance_schema`.*".to_owned(),
+        Kind::Limits => "SELECT (`User`, `max_user_connections`) ON `mysql`.`user`".to_owned(),
+        Kind::Accounts => "SELECT ON `mysql`.`user`".to_owned(),
+        Kind::Summaries => "SELECT ON `sys`.*".to_owned(),
+        Kind::Heartbeat => format!("SELECT ON {}.{}", quoted(database), quoted(table)),
+        Kind::Tables => "SELECT ON *.*".to_owned(),
+    }
+}
+
+fn without(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Process => "sessions of others are not seen, and InnoDB's own tables are refused",
+        Kind::ReplicationState => "nothing is told of replication",
+        Kind::BinaryLogs => "the size of the binary logs is not told",
+        Kind::Replicas => "replicas that have registered are not told",
+        Kind::PerformanceSchema => "programs of sessions, connections of accounts, hosts near a block are not told",
+        Kind::Limits => "limits of single accounts are not told, only the one for all",
+        Kind::Accounts => "limits and privileges of accounts are not told",
+        Kind::Summaries => "the summary of users is not told",
+        Kind::Heartbeat => "the delay by pt-heartbeat is not told",
+        Kind::Tables => "tables that the account has no right to are not told",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::COLLECTORS;
+    use super::*;
+
+    fn told(version: &str, names: &[&str]) -> Vec<String> {
+        let collectors: Vec<&'static Collector> = COLLECTORS.iter().filter(|one| names.contains(&one.name)).collect();
+        let server = Server::from_version(version);
+        rights(&collectors, &server, ("h`b", "beat")).into_iter().map(|right| right.sql).collect()
+    }
+
+    #[test]
+    fn rights_have_the_names_of_the_server() {
+        let names = ["slave_status", "binlog_size", "slave_hosts", "heartbeat"];
+        let heartbeat = "SELECT ON `h``b`.`beat`";
+        let old = ["REPLICATION CLIENT ON *.*", "REPLICATION SLAVE ON *.*", heartbeat];
+        assert_eq!(told("8.4.3", &names), old);
+        assert_eq!(told("10.4.12-MariaDB", &names), old);
+        assert_eq!(
+            told("10.11.19-MariaDB", &names),
+            ["SLAVE MONITOR ON *.*", "BINLOG MONITOR ON *.*", "REPLICATION MASTER ADMIN ON *.*", heartbeat]
+        );
+        assert_eq!(told("9.7.4", &["global_status", "global_variables"]), [""; 0]);
+    }
+}
