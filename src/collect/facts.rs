@@ -191,7 +191,7 @@ fn privileges(server: &Server) -> String {
     );
     let role = "SELECT 'role', COALESCE(CURRENT_ROLE(), '')";
     if server.mysql_since(8, 0, 0) {
-        let grantee = format!("GRANTEE = CONCAT(''''', {user}, '''@''', {host}, ''''') AND PRIVILEGE_TYPE = 'SELECT'");
+        let grantee = format!("GRANTEE = CONCAT('''', {user}, '''@''', {host}, '''') AND PRIVILEGE_TYPE = 'SELECT'");
         return format!(
             "{own} UNION ALL {role} UNION ALL SELECT 'dictionary', '' UNION ALL SELECT 'readable', TABLE_SCHEMA FROM \
              information_schema.SCHEMA_PRIVILEGES WHERE {grantee} UNION ALL SELECT 'readable', CONCAT(TABLE_SCHEMA, '.', \
@@ -237,9 +237,12 @@ mod tests {
 
     #[test]
     fn what_every_mysql_8_has_is_not_looked_for() {
-        let needs = [Needs::table(&["performance_schema.threads", LIMITS]), Needs::table(&["performance_schema.processlist"])];
+        let needs =
+            [Needs::table(&["performance_schema.threads", LIMITS]), Needs::table(&["performance_schema.processlist"])];
         let (tunables, server) = (Tunables::default(), Server::from_version("9.7.4"));
-        let rights = |more: &[(&str, &str)]| pairs(&[&[("right", "PROCESS"), ("role", "NONE"), ("dictionary", "")], more].concat());
+        let rights = |more: &[(&str, &str)]| {
+            pairs(&[&[("right", "PROCESS"), ("role", "NONE"), ("dictionary", "")], more].concat())
+        };
         let may = rights(&[("readable", "performance_schema"), ("readable", "limits")]);
         let columns = &Facts::statements(&needs, &tunables, &server, &may)[1];
         assert!(columns.ends_with("WHERE 1 = 0"), "{columns}");

@@ -60,9 +60,11 @@ fn ask(known: &Known) -> Ask {
     }
     let sums: String = KINDS
         .iter()
-        .map(|kind| match known.server.mysql_since(8, 0, 0) || known.facts.has_column(TABLE, &format!("count_{kind}_errors")) {
-            true => format!(", SUM(COUNT_{}_ERRORS)", kind.to_ascii_uppercase()),
-            false => ", 0".to_owned(),
+        .map(|kind| {
+            match known.server.mysql_since(8, 0, 0) || known.facts.has_column(TABLE, &format!("count_{kind}_errors")) {
+                true => format!(", SUM(COUNT_{}_ERRORS)", kind.to_ascii_uppercase()),
+                false => ", 0".to_owned(),
+            }
         })
         .collect();
     Ask::Sql(
