@@ -51,7 +51,7 @@ fn ask(known: &Known) -> Ask {
             "SELECT p.account, p.used, COALESCE(NULLIF(u.most, 0), @@GLOBAL.max_user_connections) AS most FROM (SELECT \
              USER AS account, COUNT(*) AS used FROM {list} WHERE COMMAND <> 'Daemon' AND USER NOT \
              IN ('system user', 'event_scheduler', 'unauthenticated user') GROUP BY USER) p {own} HAVING most > 0 ORDER BY \
-             p.used / most DESC LIMIT 20"
+             p.used / NULLIF(most, 0) DESC LIMIT 20"
         )
         .into(),
     )

@@ -1,6 +1,6 @@
 //! Which rights an account needs for its collectors, and what each of them is for.
 
-use super::Collector;
+use super::collector::Collector;
 use crate::mysql::server::Server;
 
 /// One right, as it stands between `GRANT` and `TO`.
@@ -125,7 +125,7 @@ fn without(kind: Kind) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::COLLECTORS;
+    use crate::collect::COLLECTORS;
     use super::*;
 
     fn told(version: &str, names: &[&str]) -> Vec<String> {
