@@ -1,0 +1,2 @@
+CREATE USER 'goneaway'@'%' IDENTIFIED BY 'example-goneaway' WITH MAX_USER_CONNECTIONS 12;
+GRANT PROCESS, REPLICATION CLIENT ON *.* TO 'goneaway'@'%';
