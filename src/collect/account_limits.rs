@@ -19,7 +19,7 @@ pub(super) const COLLECTOR: Collector = Collector {
 };
 
 crate::metrics! {
-    /// Connection limit. scope server: `max_connections` of SHOW GLOBAL VARIABLES; account: `max_user_connections` of the account (mysql.user), else the global one, for the 20 accounts that are nearest to it. user: empty but for scope account.
+    /// Connection limit. scope server: `max_connections` of SHOW GLOBAL VARIABLES; account: `max_user_connections` of the account (mysql.user), else the global one, for the 20 accounts that are nearest to it; accounts of one name are taken together, and left out where their limits differ. user: empty but for scope account.
     LIMIT_CONNECTIONS: gauge "mysql_conn_limit_connections" { scope, user };
     /// Connections in use against that limit. scope server: `Threads_connected` of SHOW GLOBAL STATUS; account: of the process list.
     USED_CONNECTIONS: gauge "mysql_conn_used_connections" { scope, user };
@@ -27,18 +27,18 @@ crate::metrics! {
     HEADROOM_RATIO: gauge "mysql_conn_headroom_ratio" { scope, user };
 }
 
-/// Accounts of one user from several hosts have a limit each, and the process list does not say which one a session is
-/// of: such a user is left to the global limit.
+/// Accounts of one name from several hosts have a limit each, and the process list does not say which one a session is
+/// of. Where they agree, all sessions of the name are held against it; where not, nothing true can be told of them.
 fn ask(known: &Known) -> Ask {
     if !known.facts.may(&["PROCESS"]) {
         return Ask::skip(Why::Grant);
     }
     let own = match known.facts.has_limits() {
         true => {
-            "LEFT JOIN (SELECT User AS account, MAX(max_user_connections) AS most FROM mysql.user GROUP BY User HAVING \
-             COUNT(*) = 1) u ON u.account = p.account"
+            "LEFT JOIN (SELECT User AS account, MAX(max_user_connections) AS most, MIN(max_user_connections) AS least FROM \
+             mysql.user GROUP BY User) u ON u.account = p.account"
         }
-        false => "LEFT JOIN (SELECT NULL AS account, 0 AS most FROM DUAL) u ON u.account = p.account",
+        false => "LEFT JOIN (SELECT NULL AS account, 0 AS most, 0 AS least FROM DUAL) u ON u.account = p.account",
     };
     // As in `processlist`.
     let listed = "performance_schema.processlist";
@@ -48,7 +48,8 @@ fn ask(known: &Known) -> Ask {
     };
     Ask::Sql(
         format!(
-            "SELECT p.account, p.used, COALESCE(NULLIF(u.most, 0), @@GLOBAL.max_user_connections) AS most FROM (SELECT \
+            "SELECT p.account, p.used, IF(u.most <> u.least, 0, COALESCE(NULLIF(u.most, 0), \
+             @@GLOBAL.max_user_connections)) AS most FROM (SELECT \
              USER AS account, COUNT(*) AS used FROM {list} WHERE COMMAND <> 'Daemon' AND USER NOT \
              IN ('system user', 'event_scheduler', 'unauthenticated user') GROUP BY USER) p {own} HAVING most > 0 ORDER BY \
              p.used / NULLIF(most, 0) DESC LIMIT 20"

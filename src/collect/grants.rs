@@ -125,8 +125,8 @@ fn without(kind: Kind) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use crate::collect::COLLECTORS;
     use super::*;
+    use crate::collect::COLLECTORS;
 
     fn told(version: &str, names: &[&str]) -> Vec<String> {
         let collectors: Vec<&'static Collector> = COLLECTORS.iter().filter(|one| names.contains(&one.name)).collect();

@@ -46,7 +46,8 @@ fn ask(known: &Known) -> Ask {
         "SELECT COALESCE(NULLIF(s.VARIABLE_VALUE, ''), 'none'), COUNT(*) FROM performance_schema.status_by_thread s JOIN \
          performance_schema.threads t ON t.THREAD_ID = s.THREAD_ID LEFT JOIN performance_schema.session_connect_attrs a ON \
          a.PROCESSLIST_ID = t.PROCESSLIST_ID AND a.ATTR_NAME = 'program_name' WHERE s.VARIABLE_NAME = 'Ssl_version' AND \
-         t.TYPE = 'FOREGROUND' AND t.PROCESSLIST_COMMAND <> 'Daemon' AND COALESCE(a.ATTR_VALUE, '') <> 'goneaway' GROUP BY 1"
+         t.TYPE = 'FOREGROUND' AND t.PROCESSLIST_COMMAND <> 'Daemon' AND COALESCE(a.ATTR_VALUE, \
+         IF(CONCAT(t.PROCESSLIST_USER, '@', t.PROCESSLIST_HOST) = USER(), 'goneaway', '')) <> 'goneaway' GROUP BY 1"
             .into(),
     )
 }

@@ -76,7 +76,8 @@ fn load_file(sources: &Sources) -> Result<Loaded, Mistakes> {
 
     let mut merged = merge(vec![("file", from_file), ("environment", from_environment), ("flags", from_flags)]);
     judge(&mut merged, &sources.env, &mut mistakes, &mut warnings);
-    if merged.targets.is_empty() && mistakes.is_empty() {
+    // `/probe` may be all that is wanted.
+    if merged.targets.is_empty() && !merged.allows_some() && mistakes.is_empty() {
         match &found {
             Some((path, _)) => {
                 let says = "no targets; add one below `targets:`, such as `local: {address: 127.0.0.1:3306}`";

@@ -75,6 +75,12 @@ impl Merged {
         self.strata.iter().rev().find_map(|stratum| stratum.leaves.get(path))
     }
 
+    /// Whether servers may be asked about that are no targets.
+    pub(crate) fn allows_some(&self) -> bool {
+        let of_modules = self.modules.keys().any(|module| self.of(Owner::Module(module), "allow").is_some());
+        of_modules || self.leaf(&keys("probe.allow")).is_some()
+    }
+
     /// What counts in the end for a setting of a target (`every`, `tls.ca`).
     pub(crate) fn of_target(&self, target: &str, setting: &str) -> Option<&Leaf> {
         self.of(Owner::Target(target), setting)

@@ -24,6 +24,7 @@ pub struct Config {
     /// What is said of single collectors, by name. Those of which nothing is said are not here.
     #[serde(default)]
     pub collectors: BTreeMap<String, Collector>,
+    #[serde(default)]
     pub targets: BTreeMap<String, Target>,
     /// Only where mysqld_exporter's flags take the place of a file.
     #[serde(skip)]

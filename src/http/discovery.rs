@@ -1,6 +1,7 @@
 //! `/sd`: the targets, for Prometheus' discovery over HTTP.
 //!
-//! Each is a part of `/metrics`, so that it can be scraped by itself and all that is known of it is there. The address to
+//! Each is a part of `/metrics`, so that it can be scraped by itself and all that is known of it is there; what the process
+//! says of itself is one more. The address to
 //! scrape is the one that was asked: whoever reached us by it will do so again.
 
 use std::sync::Arc;
@@ -41,7 +42,17 @@ pub(super) fn discovery(state: &State, request: &Parts, is_tls: bool) -> Reply {
             },
         })
     };
-    let all: Vec<Value> = state.board.slots().iter().map(entry).collect();
+    // What the process says of itself, once.
+    let process = json!({
+        "targets": [host],
+        "labels": {
+            "__scheme__": scheme,
+            "__metrics_path__": state.telemetry_path,
+            "__param_only": "process",
+            "__meta_goneaway_target": "",
+        },
+    });
+    let all: Vec<Value> = state.board.slots().iter().map(entry).chain([process]).collect();
     let body = serde_json::to_string_pretty(&all).expect("strings are always JSON");
     json(StatusCode::OK, body + "\n")
 }

@@ -1,4 +1,4 @@
-//! The parameters of a scrape: `collect[]` and `target[]`, each repeatable.
+//! The parameters of a scrape: `collect[]` and `target[]`, each repeatable; `target` and `only`, of which `/sd` makes use.
 //!
 //! A name that does not exist is refused. Left alone, a typo would mean "everything" or "nothing", and both look
 //! like a scrape that works.
@@ -10,17 +10,31 @@ use crate::watch::board::Filter;
 const LISTED: usize = 50;
 
 /// Reads the query of a scrape. The error is told to the client.
-pub(super) fn filter(query: Option<&str>, state: &State) -> Result<Filter, String> {
-    let mut filter = Filter::default();
+pub(super) fn filter(query: Option<&str>, state: &State) -> Result<(Filter, Part), String> {
+    let (mut filter, mut part) = (Filter::default(), Part::All);
     for (name, value) in pairs(query.unwrap_or_default()) {
         match name.as_str() {
             "collect[]" => filter.collectors.push(collector(value, state)?),
-            "target[]" | "target" => filter.targets.push(target(&name, value, state)?),
+            "target[]" => filter.targets.push(target(&name, value, state)?),
+            "target" => {
+                filter.targets.push(target(&name, value, state)?);
+                part = Part::Targets;
+            }
+            "only" if value == "process" => part = Part::Process,
+            "only" => return Err(format!("there is no part `{}` (only)\n  parts: process\n", shown(&value))),
             // Prometheus passes whatever `params` an operator has set; not ours to judge.
             _ => {}
         }
     }
-    Ok(filter)
+    Ok((filter, part))
+}
+
+/// What a scrape is of. Who scrapes target by target has the families of the process once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    All,
+    Targets,
+    Process,
 }
 
 pub(super) fn collector(asked: String, state: &State) -> Result<String, String> {
@@ -113,7 +127,7 @@ mod tests {
     use crate::watch::events::Events;
     use crate::watch::snapshot::Snapshot;
 
-    fn read(query: &str) -> Result<Filter, String> {
+    fn read(query: &str) -> Result<(Filter, Part), String> {
         let slots = ["orders", "böse & co"].map(|name| Arc::new(Slot::new(name, None, Snapshot::default())));
         let collectors = vec![("global_status", true), ("global_variables", true), ("slave_status", false)];
         filter(
@@ -125,7 +139,7 @@ mod tests {
     fn check(query: &str, targets: &[&str], collectors: &[&str]) {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let expect = Filter { targets: owned(targets), collectors: owned(collectors) };
-        assert_eq!(read(query), Ok(expect), "{query}");
+        assert_eq!(read(query), Ok((expect, Part::All)), "{query}");
     }
 
     #[test]
@@ -135,6 +149,14 @@ mod tests {
         check("collect[]=global_status&collect[]=global_variables", &[], &["global_status", "global_variables"]);
         check("collect%5B%5D=global%5fstatus", &[], &["global_status"]);
         check("target[]=orders&target%5b%5d=b%C3%B6se+%26%20co", &["orders", "böse & co"], &[]);
+    }
+
+    #[test]
+    fn who_scrapes_by_target_has_the_process_by_itself() {
+        let part = |query| read(query).map(|(_, part)| part);
+        assert_eq!(part("target=orders"), Ok(Part::Targets));
+        assert_eq!(part("only=process"), Ok(Part::Process));
+        assert_eq!(part("only=x"), Err("there is no part `x` (only)\n  parts: process\n".to_owned()));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::answer::body_once;
 use super::life::Life;
 use super::places::Place;
-use super::query;
+use super::query::{self, Part};
 use super::reply::{Reply, text, with_type};
 use super::state::State;
 use crate::metrics::{Block, Format};
@@ -28,16 +28,20 @@ const LARGE_BYTES: usize = 256 * 1024;
 
 /// Answers one scrape.
 pub(super) async fn scrape(state: &State, life: &Arc<Life>, request: &Parts) -> Reply {
-    let filter = match query::filter(request.uri.query(), state) {
-        Ok(filter) => filter,
+    let (filter, part) = match query::filter(request.uri.query(), state) {
+        Ok(wanted) => wanted,
         Err(wrong) => return text(StatusCode::BAD_REQUEST, format!("error: {wrong}")),
     };
     let Some(place) = state.places.take(life).await else {
         return busy();
     };
     let _in_flight = InFlight::new(state);
-    let blocks = state.board.scrape(&filter, Instant::now());
-    encoded(state, request, blocks, state.block(), place).await
+    let blocks = match part {
+        Part::Process => Vec::new(),
+        Part::All | Part::Targets => state.board.scrape(&filter, Instant::now()),
+    };
+    let process = if part == Part::Targets { Block::default() } else { state.block() };
+    encoded(state, request, blocks, process, place).await
 }
 
 /// Answers with blocks that are not the board's.

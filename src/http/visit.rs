@@ -39,6 +39,7 @@ pub(super) async fn visit(state: &State, visits: &Visits, life: &Arc<Life>, requ
             state.counters.rejected(why);
             text(StatusCode::FORBIDDEN, format!("error: {says}\n"))
         }
+        Err(Refusal::Stopping) => text(StatusCode::SERVICE_UNAVAILABLE, "error: goneaway is stopping\n"),
         Err(Refusal::Busy) => {
             state.counters.rejected(Rejected::Busy);
             let says = "error: too many visits of servers are under way; `probe.limit` says how many may be\n";

@@ -41,7 +41,7 @@ impl Endpoint {
             Some(port) => port
                 .parse()
                 .ok()
-                .filter(|port| *port != 0)
+                .filter(|number| *number != 0 && port.bytes().all(|byte| byte.is_ascii_digit()))
                 .ok_or_else(|| format!("`{port}` is not a port; write a number from 1 to 65535"))?,
         };
         Ok(Endpoint::Tcp { host: host.to_owned(), port })

@@ -39,6 +39,9 @@ impl Pattern {
         let pattern = |hosts, port| Pattern { text: text.to_owned(), hosts, port };
         if text.starts_with("unix:") || text.starts_with('/') {
             return match Endpoint::parse(text)? {
+                Endpoint::Socket(path) if path.to_string_lossy().contains('*') => {
+                    Err(format!("`{text}` has a `*`; a socket is named by its whole path"))
+                }
                 Endpoint::Socket(path) => Ok(pattern(Hosts::Path(path.to_string_lossy().into_owned()), None)),
                 Endpoint::Tcp { .. } => Err(format!("`{text}` is not the path of a socket")),
             };
@@ -104,12 +107,19 @@ fn hosts(host: &str, is_bracketed: bool) -> Result<Hosts, String> {
                 _ => return Err(format!("`{host}` is not a network; write a number up to {most} after the `/`")),
             },
         };
+        if let Some(net) = masked(address, bits).filter(|net| *net != address) {
+            return Err(format!("`{host}` is an address and no network; write `{net}/{bits}`, or `{address}`"));
+        }
         return Ok(Hosts::Net { address, bits });
     }
     if bits.is_some() || is_bracketed {
         return Err(format!("`{host}` is not a network; write one such as `10.1.0.0/16`"));
     }
-    let name = host.to_ascii_lowercase();
+    // As names are asked for: without the dot that ends a full one.
+    let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    if name.split('.').any(str::is_empty) {
+        return Err(format!("`{host}` has an empty part between its dots; write names such as `*.db.example`"));
+    }
     let last = name.rsplit('.').next().unwrap_or_default();
     if is_numeric(&name) || (name.contains('.') && last.contains('*')) {
         return Err(format!(
@@ -128,6 +138,20 @@ fn is_numeric(host: &str) -> bool {
     let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
     let hex = last.strip_prefix("0x").is_some_and(|rest| rest.chars().all(|c| c.is_ascii_hexdigit()));
     !last.is_empty() && (hex || last.chars().all(|c| c.is_ascii_digit() || c == '*') && last.contains(char::is_numeric))
+}
+
+/// The first address of the network.
+fn masked(address: IpAddr, bits: u8) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
+            Some(IpAddr::V4((address.to_bits() & mask).into()))
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
+            Some(IpAddr::V6((address.to_bits() & mask).into()))
+        }
+    }
 }
 
 fn is_in(asked: IpAddr, net: IpAddr, bits: u8) -> bool {
@@ -197,6 +221,7 @@ mod tests {
     #[test]
     fn a_pattern_means_no_more_than_it_seems_to() {
         check("db.example:3306", &["db.example:3306", "DB.Example.:3306"], &["db.example:3307", "x.db.example:3306"]);
+        check("DB.Example.:3306", &["db.example:3306", "db.example.:3306"], &["x.db.example:3306"]);
         check("db.example:*", &["db.example:3306", "db.example:1"], &["db.example.evil:3306"]);
         check(
             "*.db.example:3306",
@@ -229,6 +254,11 @@ mod tests {
         for (pattern, says) in [
             ("db.example", "`db.example` has no port; write `db.example:3306`, or `db.example:*` for every port"),
             (":3306", "has no port"),
+            ("a..b:3306", "has an empty part between its dots"),
+            (".example:3306", "has an empty part between its dots"),
+            ("10.0.0.1/8:3306", "`10.0.0.1/8` is an address and no network; write `10.0.0.0/8`, or `10.0.0.1`"),
+            ("[fd00::1]/8:3306", "without brackets"),
+            ("/run/*.sock", "a socket is named by its whole path"),
             ("db:0", "`0` is not a port"),
             ("db:x", "`x` is not a port"),
             ("fd00::/8:3306", "without brackets"),

@@ -68,6 +68,11 @@ impl Found {
         latest.as_ref().filter(is_of_it).map(|latest| latest.facts.clone())
     }
 
+    /// The server may be set up otherwise now, or be another one.
+    pub(super) fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
     fn keep(&self, version: &str, facts: Arc<Facts>) {
         let latest = Latest { version: version.to_owned(), until: Instant::now() + FACTS_FOR, facts };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(latest);

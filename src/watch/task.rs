@@ -34,7 +34,7 @@ use super::evidence::{self, Answer};
 use super::exercise;
 use super::families::{Job, Run, unix_now};
 use super::idle::Idle;
-use super::loss::{self, Booked, Fresh, Rest, Source};
+use super::loss::{self, Booked, Cause, Fresh, Rest, Source};
 use super::outage::Outage;
 use super::pools::{self, News};
 use super::probe::{self, Ended, Found, Known, Probed};
@@ -347,8 +347,9 @@ impl Task {
         instruments.negotiated(&facts, self.path);
         self.answers(now);
         if self.outage.ended(&self.seat.target.name, self.snapshot.consecutive_failures) {
-            // What lies between may have changed meanwhile; asked again at the next probe.
+            // What lies between may have changed meanwhile; asked again at the next probe. So may the server.
             self.path = Known::NotAsked;
+            self.seat.found.forget();
         }
         let tls = facts.tls.as_ref();
         if self.snapshot.last_success.is_none() {
@@ -644,6 +645,9 @@ impl Task {
     }
 
     fn booked(&mut self, booked: &Booked<Note>) {
+        if matches!(booked.cause, Cause::ServerRestart | Cause::Failover) {
+            self.seat.found.forget();
+        }
         let held = &booked.held;
         let losses = &self.seat.instruments.losses;
         let (Rest::Watched(rest) | Rest::UpTo(rest) | Rest::Busy(rest)) = held.evidence.rest;
@@ -764,6 +768,7 @@ impl Task {
         self.recovered_at = Some(now);
         self.news = true;
         let dropped = self.seat.pools.recover();
+        self.seat.found.forget();
         self.seat.tell(What::RecoverAsked { closed: dropped.closed as u64, in_use: dropped.marked as u64 });
         self.books.recovery.wanted(now);
     }

@@ -143,8 +143,9 @@ impl Visits {
         };
         match timeout_at(deadline + GRACE, outcome.wait_for(Option::is_some)).await {
             Ok(Ok(told)) => told.clone().unwrap_or(Err(Refusal::Busy)),
-            // Its task is gone: of a defect, or since the program ends.
-            Ok(Err(_)) | Err(_) => Err(Refusal::Busy),
+            Err(_) => Err(Refusal::Busy),
+            // Its task is gone, with the program.
+            Ok(Err(_)) => Err(Refusal::Stopping),
         }
     }
 
@@ -156,6 +157,9 @@ impl Visits {
         tasks.shutdown().await;
     }
 }
+
+/// With less time left nobody is connected to.
+const LEAST: Duration = Duration::from_millis(20);
 
 /// Between a visit's deadline and its answer.
 const GRACE: Duration = Duration::from_millis(200);
@@ -182,9 +186,13 @@ impl Inner {
         let Ok(Ok(_turn)) = timeout_at(deadline, self.room.clone().acquire_owned()).await else {
             return Err(Refusal::Busy);
         };
+        // Its turn came too late to ask anybody.
+        if deadline.saturating_duration_since(Instant::now()) < LEAST {
+            return Err(Refusal::Busy);
+        }
         let mut stop = self.shutdown.clone();
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => Err(Refusal::Busy),
+            _ = stop.wait_for(|stop| *stop) => Err(Refusal::Stopping),
             blocks = self.ask(visited, collectors, deadline) => Ok(blocks),
         }
     }

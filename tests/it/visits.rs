@@ -178,17 +178,23 @@ async fn discovery_names_every_target_and_how_to_scrape_it() {
         .as_array()
         .expect("a list")
         .iter()
+        .take(2)
         .map(|entry| {
             let label = |name: &str| entry["labels"][name].as_str().expect("labels are texts");
             let target = entry["targets"][0].as_str().expect("addresses are texts");
             (target, label("__metrics_path__"), label("__param_target"), label("instance"))
         })
         .collect();
+    let process = &document[2]["labels"];
+    assert_eq!((process["__param_only"].as_str(), process["instance"].as_str()), (Some("process"), None));
     assert_eq!(
         all,
         [("test", "/metrics", "archive", "db.example:3307"), ("test", "/metrics", "orders", "127.0.0.1:9")]
     );
     let one = daemon.get("/metrics?target=orders").await;
     assert!(one.text().contains("target=\"orders\"") && !one.text().contains("target=\"archive\""));
+    assert!(!one.text().contains("process_resident_memory_bytes"));
+    let process = daemon.get("/metrics?only=process").await;
+    assert!(process.text().contains("process_resident_memory_bytes") && !process.text().contains("target=\""));
     daemon.stop().await;
 }

@@ -41,6 +41,8 @@ pub enum Refusal {
     Forbidden(Rejected, String),
     /// Too many visits are under way.
     Busy,
+    /// The program ends.
+    Stopping,
 }
 
 /// What was wrong with a visit; the label `reason` of `mysql_conn_exporter_probe_targets_rejected_total`.
@@ -227,7 +229,7 @@ mod tests {
             Ok(Visited::Known(known)) => known.target.name.clone(),
             Err(Refusal::Wrong(_, says)) => format!("400 {says}"),
             Err(Refusal::Forbidden(_, says)) => format!("403 {says}"),
-            Err(Refusal::Busy) => "503".to_owned(),
+            Err(Refusal::Busy | Refusal::Stopping) => "503".to_owned(),
         }
     }
 

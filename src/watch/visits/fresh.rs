@@ -9,7 +9,6 @@ use tokio::time::{Instant, timeout};
 
 use super::super::collection::{Found, Line, Source};
 use super::super::patience;
-use super::super::probe::no_greeting;
 use crate::mysql::failure::{Failure, Phase, Reason};
 use crate::mysql::handshake::{self, Access, Connection, Lookup, PhaseTimes};
 use crate::mysql::pool::Gate;
@@ -62,7 +61,8 @@ impl Source for Fresh {
     async fn open(&self, deadline: Instant) -> Result<Connection, Failure> {
         // Each handshake that is given up is an aborted connect at the server, and enough of them block this host.
         if self.met.silent.load(Ordering::Relaxed) {
-            return Err(no_greeting(Duration::ZERO).with_hint("an earlier connection still waits for its greeting"));
+            let says = "an earlier connection still waits for the server's first word or the end of a login";
+            return Err(Failure::new(Phase::Greeting, Reason::Timeout, says));
         }
         let login = log_in(self.access.clone(), deadline - EARLIER);
         match patience::within(login, deadline, &self.met.gate, Connection::quit).await {
@@ -76,7 +76,11 @@ impl Source for Fresh {
                     let _ = timeout(LONGEST_WAIT, unfinished.finish()).await;
                     met.silent.store(false, Ordering::Relaxed);
                 });
-                Err(Failure::new(Phase::Greeting, Reason::Timeout, "connected, but logging in took too long"))
+                Err(Failure::new(
+                    Phase::Greeting,
+                    Reason::Timeout,
+                    "connected, but within the deadline the server has not said anything, or not finished the login",
+                ))
             }
         }
     }
