@@ -216,6 +216,14 @@ impl Collection {
         }
     }
 
+    /// Whether a connection that was there had no answer in time to what any server answers at once.
+    pub(super) fn is_silent(&self) -> bool {
+        self.results.iter().any(|(collector, collected)| {
+            let Collected::Failed { failure, .. } = collected else { return false };
+            collector.is_plain() && failure.phase == Phase::Query && failure.reason == Reason::Timeout
+        })
+    }
+
     /// What the room below the limits, and losses, are judged by.
     fn note(&mut self, collector: &Collector, answers: &[Rows]) {
         let value = |name| answers.first().and_then(|rows| collect::value(rows, name));

@@ -88,6 +88,8 @@ struct Task {
     collecting: InFlight<Collection>,
     rounds: Rounds,
     /// A collector that may take long.
+    /// A round had no answer in time, and no probe has got in since: the server may stand still.
+    in_doubt: bool,
     /// What is asked after a round.
     behind: InFlight<Collection>,
     walking: InFlight<Collection>,
@@ -145,6 +147,7 @@ impl Task {
             waiting_since: now,
             collecting: None,
             rounds: Rounds::new(seat.target.every, seat.target.follows, seat.place),
+            in_doubt: false,
             behind: None,
             walking: None,
             walks: Walks::new(seat.target.slow(), now),
@@ -345,6 +348,7 @@ impl Task {
             instruments.got_in();
         }
         instruments.negotiated(&facts, self.path);
+        self.in_doubt = false;
         self.answers(now);
         if self.outage.ended(&self.seat.target.name, self.snapshot.consecutive_failures) {
             // What lies between may have changed meanwhile; asked again at the next probe. So may the server.
@@ -440,6 +444,10 @@ impl Task {
         self.rounds.begin(now);
         let pool = self.seat.pools.first();
         let can_be_had = self.seat.pools.gate().is_open() || pool.holds(0);
+        if self.in_doubt {
+            // Each further connection that is asked and given up is one more that the server counts as aborted.
+            return self.rounds.owe();
+        }
         if !can_be_had && self.probing.is_some() {
             // A connection is opened only where a probe has just got in, and one is finding out: its success collects.
             return self.rounds.owe();
@@ -484,6 +492,7 @@ impl Task {
         self.news = true;
         let Seat { target, slot, instruments, .. } = &self.seat;
         let (seen, used) = (collection.seen, collection.headroom.connections());
+        self.in_doubt |= collection.is_silent();
         let is_away = self.outage.is_on();
         let answered = self.rounds.ended(collection, target, slot, instruments, &mut self.snapshot, is_away);
         let Some(at) = answered else { return };
