@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::loss::Transaction;
 use super::pools::{Exercise, Inbox, News, Opener, Plan, Pools};
@@ -20,20 +20,33 @@ use crate::mysql::session::ends_session;
 /// From here on sending a statement takes its own time.
 const LARGE: usize = 64 << 10;
 
+/// Uses of the control that a connection which has rested for long waits for at most.
+const BEATS: u32 = 2;
+
 /// The longest pause between two tries to have a connection.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// Exercises every pool of a target until shutdown; then each connection is given back and this ends.
 pub(super) async fn exercise(pools: Pools, shutdown: watch::Receiver<bool>) {
     let mut users = Vec::new();
-    for (plan, pool) in pools.iter() {
+    let mut control = None;
+    for (index, (plan, pool)) in pools.iter().enumerate() {
         let Some(exercise) = &plan.exercise else { continue };
+        if index == 0 {
+            control = Some(exercise.busy);
+        }
         for slot in 0..plan.settings.size {
+            let part = match (index, slot, control) {
+                (0, 0, _) => Part::Control(pools.control().clone()),
+                (_, _, Some(busy)) => Part::Led(pools.control().subscribe(), busy * BEATS + plan.read_timeout),
+                _ => Part::Alone,
+            };
             let user = User {
                 pool: pool.clone(),
                 plan: plan.clone(),
                 exercise: exercise.clone(),
                 slot,
+                part,
                 gate: pools.gate().clone(),
                 inbox: pools.inbox().clone(),
                 dropped: pools.dropped(),
@@ -50,9 +63,19 @@ struct User {
     plan: Arc<Plan>,
     exercise: Exercise,
     slot: u32,
+    part: Part,
     gate: Arc<Gate>,
     inbox: Arc<Inbox>,
     dropped: watch::Receiver<u64>,
+}
+
+/// A server that freezes shall have one connection of ours that it answers too late, not one for each that is in use.
+enum Part {
+    /// The one that is used most often: where this is not answered, the others are left alone.
+    Control(watch::Sender<u64>),
+    /// One that rests for long: used when the control has just been answered, or not within that time.
+    Led(watch::Receiver<u64>, Duration),
+    Alone,
 }
 
 impl User {
@@ -89,6 +112,16 @@ impl User {
             _ = self.dropped.changed() => {}
         }
         if self.pool.holds(self.slot) {
+            if let Part::Led(control, at_most) = &mut self.part
+                && rest > *at_most
+            {
+                control.mark_unchanged();
+                // Without an answer this connection is asked all the same, unless there was silence.
+                let _ = timeout(*at_most, control.changed()).await;
+            }
+            self.gate.broke_silence().await;
+        }
+        if self.pool.holds(self.slot) {
             return;
         }
         if !self.gate.is_open() {
@@ -115,6 +148,9 @@ impl User {
             // It leaves the pool as what it is, before anyone hears of this.
             Err(failure) if ends_session(failure) => drop(lease),
             _ => lease.give_back().await,
+        }
+        if let (Part::Control(answers), Ok(())) = (&self.part, &answer) {
+            answers.send_modify(|count| *count += 1);
         }
         self.inbox.tell(match answer {
             Ok(()) => News::Answered { pool, slot: self.slot, asked },

@@ -58,6 +58,8 @@ pub struct Pools {
     instruments: PoolInstruments,
     /// How often all connections were dropped: who rests with one is to use another.
     dropped: watch::Sender<u64>,
+    /// How often the first connection of the first pool has answered.
+    control: watch::Sender<u64>,
 }
 
 impl Pools {
@@ -83,12 +85,24 @@ impl Pools {
             let opener = Opener::new(sessions, plan.charset.clone(), gate.clone(), inbox.clone());
             (plan.clone(), Pool::new(opener, plan.settings.clone(), budget.clone(), witness))
         };
-        Pools { pools: plans.iter().map(pool).collect(), gate, inbox, instruments, dropped: watch::Sender::new(0) }
+        Pools {
+            pools: plans.iter().map(pool).collect(),
+            gate,
+            inbox,
+            instruments,
+            dropped: watch::Sender::new(0),
+            control: watch::Sender::new(0),
+        }
     }
 
     /// When all connections were dropped because somebody asked.
     pub fn dropped(&self) -> watch::Receiver<u64> {
         self.dropped.subscribe()
+    }
+
+    /// Counts the answers of the first connection of the first pool, when it is in steady use.
+    pub fn control(&self) -> &watch::Sender<u64> {
+        &self.control
     }
 
     pub fn gate(&self) -> &Arc<Gate> {
@@ -160,7 +174,7 @@ impl Observer<Known> for Witness {
             // Whoever comes next waits for a probe to get in: not each user of the pool tries for itself. A server that
             // only refuses what the pool wants of the connection lets every probe in.
             if failure.phase != Phase::Query || failure.errno.is_none() {
-                self.gate.close();
+                self.gate.turn_away(failure);
             }
             self.inbox.tell(News::Unopened(failure.clone()));
         }
@@ -185,9 +199,8 @@ impl Observer<Known> for Witness {
     fn lost(&self, lost: Lost<Known>) {
         self.instruments.lost(&self.pool, lost.rested());
         if lost.signal == Signal::Timeout {
-            // The server may be frozen: a connection that it does not greet would be an aborted one for it. First a
-            // probe must get in.
-            self.gate.close();
+            // The server may be frozen. First a probe must get in.
+            self.gate.fall_silent();
         }
         self.inbox.tell(News::Lost(Box::new(lost)));
     }

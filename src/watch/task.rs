@@ -87,11 +87,9 @@ struct Task {
     waiting_since: Instant,
     collecting: InFlight<Collection>,
     rounds: Rounds,
-    /// A collector that may take long.
-    /// A round had no answer in time, and no probe has got in since: the server may stand still.
-    in_doubt: bool,
     /// What is asked after a round.
     behind: InFlight<Collection>,
+    /// A collector that may take long.
     walking: InFlight<Collection>,
     walks: Walks,
     exercising: InFlight<()>,
@@ -147,7 +145,6 @@ impl Task {
             waiting_since: now,
             collecting: None,
             rounds: Rounds::new(seat.target.every, seat.target.follows, seat.place),
-            in_doubt: false,
             behind: None,
             walking: None,
             walks: Walks::new(seat.target.slow(), now),
@@ -348,7 +345,6 @@ impl Task {
             instruments.got_in();
         }
         instruments.negotiated(&facts, self.path);
-        self.in_doubt = false;
         self.answers(now);
         if self.outage.ended(&self.seat.target.name, self.snapshot.consecutive_failures) {
             // What lies between may have changed meanwhile; asked again at the next probe. So may the server.
@@ -377,7 +373,7 @@ impl Task {
     fn not_in(&mut self, failure: &Failure) {
         let now = Instant::now();
         let attempt = self.wanted_by.attempt;
-        self.seat.pools.gate().close();
+        self.seat.pools.gate().turn_away(failure);
         self.turned_away(failure, attempt, now);
     }
 
@@ -444,7 +440,7 @@ impl Task {
         self.rounds.begin(now);
         let pool = self.seat.pools.first();
         let can_be_had = self.seat.pools.gate().is_open() || pool.holds(0);
-        if self.in_doubt {
+        if self.seat.pools.gate().is_silent() {
             // Each further connection that is asked and given up is one more that the server counts as aborted.
             return self.rounds.owe();
         }
@@ -490,9 +486,11 @@ impl Task {
 
     fn collection_ended(&mut self, collection: Collection) {
         self.news = true;
-        let Seat { target, slot, instruments, .. } = &self.seat;
+        let Seat { target, slot, instruments, pools, .. } = &self.seat;
         let (seen, used) = (collection.seen, collection.headroom.connections());
-        self.in_doubt |= collection.is_silent();
+        if collection.is_silent() {
+            pools.gate().fall_silent();
+        }
         let is_away = self.outage.is_on();
         let answered = self.rounds.ended(collection, target, slot, instruments, &mut self.snapshot, is_away);
         let Some(at) = answered else { return };
@@ -637,7 +635,7 @@ impl Task {
     fn answered(&mut self, answer: Answer) {
         let now = Instant::now();
         if let Some(failure) = &answer.failure {
-            self.seat.pools.gate().close();
+            self.seat.pools.gate().turn_away(failure);
             self.turned_away(failure, None, now);
         }
         let scene = self.scene();
@@ -725,7 +723,7 @@ impl Task {
                 let is_well = failure.phase == Phase::Query && failure.errno.is_some()
                     || matches!(failure.reason, Reason::TooManyConnections | Reason::UserLimit);
                 if !is_well {
-                    self.seat.pools.gate().close();
+                    self.seat.pools.gate().turn_away(&failure);
                     self.turned_away(&failure, None, now);
                 }
             }

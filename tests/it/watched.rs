@@ -60,7 +60,13 @@ async fn freeze_and_thaw(kind: Kind) {
     let Some(server) = Server::private(kind, &[]).await else { return };
     let every = Duration::from_secs(2);
     let daemon = Daemon::start(&watching(&server, "    every: 2s\n    timeout: 1s\n    connect_timeout: 1s\n")).await;
-    daemon.until(Duration::from_secs(5), "values", |seen| seen.up() && seen.has_copied()).await;
+    // Also the connection of the pool that will have rested for half a minute, while the server is frozen.
+    daemon
+        .until(Duration::from_secs(5), "values and both connections of the pool", |seen| {
+            let open: f64 = seen.starting_with("mysql_conn_pool_connections{").map(|(_, count)| count).sum();
+            seen.up() && seen.has_copied() && open >= 2.0
+        })
+        .await;
     let (clients, connects) = (server.status("Aborted_clients").await, server.status("Aborted_connects").await);
 
     server.freeze().await;
