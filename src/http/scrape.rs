@@ -22,6 +22,7 @@ use super::query::{self, Part};
 use super::reply::{Reply, text, with_type};
 use super::state::State;
 use crate::metrics::{Block, Format};
+use crate::watch::board::Filter;
 
 /// Text from which on making the answer takes longer than a probe should wait: about a millisecond.
 const LARGE_BYTES: usize = 256 * 1024;
@@ -41,24 +42,28 @@ pub(super) async fn scrape(state: &State, life: &Arc<Life>, request: &Parts) -> 
         Part::All | Part::Targets => state.board.scrape(&filter, Instant::now()),
     };
     let process = if part == Part::Targets { Block::default() } else { state.block() };
-    encoded(state, request, blocks, process, place).await
+    // What is kept serves who asks for everything; a part would push it out.
+    let whole = part == Part::All && filter == Filter::default();
+    encoded(state, request, blocks, process, whole, place).await
 }
 
 /// Answers with blocks that are not the board's.
-pub(super) async fn reply_with(
-    state: &State,
-    life: &Arc<Life>,
-    request: &Parts,
-    blocks: Vec<Arc<Block>>,
-    process: Option<Block>,
-) -> Reply {
+pub(super) async fn reply_with(state: &State, life: &Arc<Life>, request: &Parts, blocks: Vec<Arc<Block>>) -> Reply {
     match state.places.take(life).await {
-        Some(place) => encoded(state, request, blocks, process.unwrap_or_default(), place).await,
+        Some(place) => encoded(state, request, blocks, Block::default(), false, place).await,
         None => busy(),
     }
 }
 
-async fn encoded(state: &State, request: &Parts, blocks: Vec<Arc<Block>>, process: Block, place: Place) -> Reply {
+/// `whole`: of everything that there is.
+async fn encoded(
+    state: &State,
+    request: &Parts,
+    blocks: Vec<Arc<Block>>,
+    process: Block,
+    whole: bool,
+    place: Place,
+) -> Reply {
     let format = Format::negotiate(joined(&request.headers, ACCEPT).as_deref());
     // HEAD is answered with the headers of GET; its body is not sent, and not worth compressing.
     let gzip = request.method != Method::HEAD && accepts_gzip(joined(&request.headers, ACCEPT_ENCODING).as_deref());
@@ -71,8 +76,10 @@ async fn encoded(state: &State, request: &Parts, blocks: Vec<Arc<Block>>, proces
             body
         });
         made.await.expect("encoding does not panic")
-    } else {
+    } else if whole {
         held(state.answers.body(blocks, &process, format, gzip), place)
+    } else {
+        held(body_once(&blocks, &process, format, gzip), place)
     };
     let mut reply = with_type(StatusCode::OK, format.content_type(), body);
     let headers = reply.headers_mut();

@@ -30,7 +30,7 @@ pub(super) async fn visit(state: &State, visits: &Visits, life: &Arc<Life>, requ
     life.waits_until(deadline);
     match visits.visit(&asked, deadline).await {
         // Nothing of the process: who asks about many servers would have it once for each.
-        Ok(blocks) => reply_with(state, life, request, blocks, None).await,
+        Ok(blocks) => reply_with(state, life, request, blocks).await,
         Err(Refusal::Wrong(why, says)) => {
             state.counters.rejected(why);
             text(StatusCode::BAD_REQUEST, format!("error: {says}\n"))

@@ -103,9 +103,8 @@ fn is_healthy(seen: &Exposition, who: &str) {
 
 /// Collectors whose last run has failed.
 fn failed(seen: &Exposition) -> Vec<&str> {
-    let all = seen.starting_with("mysql_exporter_collector_success{");
-    let failed = all.filter(|(_, success)| *success != 1.0);
-    failed.filter_map(|(series, _)| series.split("collect.").nth(1)?.split('"').next()).collect()
+    let failed = seen.failed_collectors().into_iter();
+    failed.filter_map(|series| series.split("collect.").nth(1)?.split('"').next()).collect()
 }
 
 #[tokio::test]

@@ -185,11 +185,7 @@ async fn compare(server: &Server) -> Vec<String> {
             slow.iter().all(|labels| seen.of(last, labels) > Some(0.0)) && seen.has_copied()
         })
         .await;
-    let failed: Vec<&str> = seen
-        .starting_with("mysql_exporter_collector_success{")
-        .filter(|(_, success)| *success != 1.0)
-        .map(|(series, _)| series)
-        .collect();
+    let failed = seen.failed_collectors();
     let text = daemon.get("/metrics").await.text().to_owned();
     let open = daemon.get_with("/metrics", "Accept: application/openmetrics-text; version=1.0.0\r\n").await;
     assert!(open.text().ends_with("# EOF\n"), "{}: {}", server.version, open.head);

@@ -33,6 +33,12 @@ impl Exposition {
         seen
     }
 
+    /// The series of collectors whose last run did not succeed.
+    pub(crate) fn failed_collectors(&self) -> Vec<&str> {
+        let all = self.starting_with("mysql_exporter_collector_success{");
+        all.filter(|(_, success)| *success != 1.0).map(|(series, _)| series).collect()
+    }
+
     /// The value of a series of the target `t`, labels as they stand after it.
     pub(crate) fn of(&self, name: &str, labels: &str) -> Option<f64> {
         let series = match labels {

@@ -30,11 +30,7 @@ async fn the_statements_give_every_collector_what_it_needs() {
                 last.into_iter().all(|(_, at)| at > 0.0) && seen.has_copied()
             })
             .await;
-        let failed: Vec<&str> = seen
-            .starting_with("mysql_exporter_collector_success{")
-            .filter(|(_, success)| *success != 1.0)
-            .map(|(series, _)| series)
-            .collect();
+        let failed = seen.failed_collectors();
         assert!(failed.is_empty(), "{}: {failed:#?}\n{printed}", server.version);
         let lacking: Vec<&str> = seen
             .starting_with("mysql_conn_feature_supported{")
