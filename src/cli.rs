@@ -12,6 +12,7 @@ mod config;
 mod serve;
 mod check;
 mod grants;
+mod assets;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -88,6 +89,33 @@ enum Command {
         #[arg(long, value_name = "VERSION")]
         server: Option<String>,
     },
+    /// Write the dashboards for Grafana that come with this program
+    Dashboards {
+        /// The folder to write them into; it is made if it is not there
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// Where your runbooks are: put before their names in the descriptions of panels
+        #[arg(long, value_name = "URL")]
+        runbook_base: Option<String>,
+        /// Write over files that are there and differ
+        #[arg(long)]
+        force: bool,
+    },
+    /// Write the rules for Prometheus that come with this program, and their runbooks
+    Alerts {
+        /// The folder to write them into; it is made if it is not there
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// Where your runbooks are: put before their names in `runbook_url` [default: runbooks, beside the rules]
+        #[arg(long, value_name = "URL")]
+        runbook_base: Option<String>,
+        /// Your Grafana: put before the paths of the annotation `dashboard`
+        #[arg(long, value_name = "URL")]
+        grafana_url: Option<String>,
+        /// Write over files that are there and differ
+        #[arg(long)]
+        force: bool,
+    },
     /// List every metric of our own
     Metrics {
         /// How to list them
@@ -127,6 +155,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Config { command: ConfigCommand::Show }) => config::show(&loaded()),
         Some(Command::Config { command: ConfigCommand::FromMysqldExporter }) => config::from_mysqld_exporter(&sources),
         Some(Command::Grants { server }) => with(loaded(), |loaded| grants::grants(&loaded, server.as_deref())),
+        Some(Command::Dashboards { directory, runbook_base, force }) => {
+            assets::dashboards(directory, runbook_base.as_deref(), *force)
+        }
+        Some(Command::Alerts { directory, runbook_base, grafana_url, force }) => {
+            assets::alerts(directory, runbook_base.as_deref(), grafana_url.as_deref(), *force)
+        }
         Some(Command::Metrics { output }) => catalogue::print(*output),
     };
     exit.into()

@@ -238,6 +238,10 @@ impl Rounds {
                 }
                 Collected::Failed { failure, took } => {
                     run = Run::of(&failure);
+                    if failure.errno.is_none() && failure.reason != Reason::Timeout {
+                        // It was not asked, or not to the end: it need not wait for its turn.
+                        self.asked.remove(collector.name);
+                    }
                     instruments.not_collected(&label, took);
                     if is_about_a_grant(&failure) {
                         instruments.feature(&label, Some("grant"));

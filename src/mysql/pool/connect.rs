@@ -10,6 +10,11 @@ use super::super::signal::Standing;
 pub trait Connector: Send + Sync + 'static {
     type Connection: Connection;
 
+    /// Whether there is hope for another connection. While there is none, one that works is not given up for its age.
+    fn can_open(&self) -> bool {
+        true
+    }
+
     /// Ends by the deadline. The place lives as long as the connection does.
     fn open(&self, place: Place, deadline: Instant) -> impl Future<Output = Result<Self::Connection, Failure>> + Send;
 }

@@ -68,7 +68,8 @@ impl<C: Connector> Lease<C> {
     /// Whether the connection may be handed out; if not, why it leaves.
     pub(super) async fn check(&mut self) -> Result<(), CloseReason> {
         let settings = &self.shared.settings;
-        if settings.recycle.is_some_and(|age| self.opened_at().elapsed() >= age) {
+        let is_old = settings.recycle.is_some_and(|age| self.opened_at().elapsed() >= age);
+        if is_old && self.shared.connector.can_open() {
             return Err(CloseReason::Recycle);
         }
         if settings.pre_ping.is_none_or(|after| self.rested < after) {

@@ -112,6 +112,10 @@ impl Sessions {
 impl Connector for Sessions {
     type Connection = Session;
 
+    fn can_open(&self) -> bool {
+        self.gate.is_open()
+    }
+
     async fn open(&self, place: Place, deadline: Instant) -> Result<Session, Failure> {
         let Some(probed) = self.gate.facts() else { return Err(closed()) };
         // The server's own idle limit: what it does to an application it shall do to us.

@@ -132,6 +132,25 @@ async fn an_old_connection_is_replaced_when_it_is_wanted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_old_connection_stays_while_there_is_no_other() {
+    let bench = Bench::new(Settings { recycle: Some(SECOND * 280), ..settings(1, 0) }, 1);
+    let lease = bench.acquire(Which::Latest).await;
+    let old = lease.id();
+    lease.give_back().await;
+    bench.world.hopeless.store(true, Ordering::SeqCst);
+    sleep(SECOND * 1000).await;
+    let lease = bench.acquire(Which::Latest).await;
+    assert_eq!(lease.id(), old);
+    lease.give_back().await;
+    bench.world.hopeless.store(false, Ordering::SeqCst);
+    let lease = bench.acquire(Which::Latest).await;
+    assert_ne!(lease.id(), old);
+    lease.give_back().await;
+    assert_eq!(bench.closed(), [CloseReason::Recycle]);
+    bench.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dead_connection_is_replaced_within_the_same_acquire() {
     for (answer, signal) in [(Answer::Err, Signal::Fin), (Answer::Never, Signal::Timeout)] {
         let bench = Bench::new(Settings { pre_ping: Some(SECOND), ..settings(1, 0) }, 1);

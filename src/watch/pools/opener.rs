@@ -33,6 +33,10 @@ impl Opener {
 impl Connector for Opener {
     type Connection = Watched;
 
+    fn can_open(&self) -> bool {
+        self.gate.is_open()
+    }
+
     async fn open(&self, place: Place, deadline: Instant) -> Result<Watched, Failure> {
         let sessions = self.sessions.clone();
         let login = async move { sessions.open(place, patience::longest()).await };

@@ -1,7 +1,7 @@
 //! Connections that follow a script, and books that must balance whatever happens to them.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -52,6 +52,8 @@ pub(super) struct World {
     pub(super) most_alive: AtomicU32,
     pub(super) farewells: AtomicU32,
     pub(super) aborted_logins: AtomicU32,
+    /// No further connection can be had.
+    pub(super) hopeless: AtomicBool,
 }
 
 impl World {
@@ -176,6 +178,10 @@ impl Drop for HalfWay<'_> {
 impl Connector for Fakes {
     type Connection = Fake;
 
+    fn can_open(&self) -> bool {
+        !self.0.hopeless.load(Ordering::SeqCst)
+    }
+
     async fn open(&self, place: Place, deadline: Instant) -> Result<Fake, Failure> {
         let world = self.0.clone();
         let alive = world.alive.fetch_add(1, Ordering::SeqCst) + 1;
@@ -261,6 +267,7 @@ impl Bench {
             most_alive: AtomicU32::new(0),
             farewells: AtomicU32::new(0),
             aborted_logins: AtomicU32::new(0),
+            hopeless: AtomicBool::new(false),
         });
         // One more is kept for the probe.
         let budget = Budget::new(places + 1);
