@@ -107,12 +107,9 @@ impl Handler {
             Handler::Events | Handler::Discovery => {
                 &[StatusCode::OK, StatusCode::BAD_REQUEST, StatusCode::METHOD_NOT_ALLOWED]
             }
-            Handler::Recover => &[
-                StatusCode::ACCEPTED,
-                StatusCode::BAD_REQUEST,
-                StatusCode::FORBIDDEN,
-                StatusCode::METHOD_NOT_ALLOWED,
-            ],
+            Handler::Recover => {
+                &[StatusCode::ACCEPTED, StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN, StatusCode::METHOD_NOT_ALLOWED]
+            }
             Handler::Reload => &[
                 StatusCode::OK,
                 StatusCode::BAD_REQUEST,

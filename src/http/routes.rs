@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use super::discovery::discovery;
 use super::events::events;
 use super::handler::{Handler, PATHS};
-use super::lifecycle::{recover, refuses, reload};
 use super::life::Life;
+use super::lifecycle::{recover, refuses, reload};
 use super::page::page;
 use super::reply::{Reply, html, json, text};
 use super::scrape::scrape;
@@ -48,13 +48,7 @@ pub(super) async fn answer(state: &State, life: &Arc<Life>, door: Door, request:
     reply
 }
 
-async fn route(
-    state: &State,
-    life: &Arc<Life>,
-    door: Door,
-    request: &Parts,
-    is_tls: bool,
-) -> (Handler, Reply) {
+async fn route(state: &State, life: &Arc<Life>, door: Door, request: &Parts, is_tls: bool) -> (Handler, Reply) {
     let handler = Handler::of(request.uri.path(), &state.telemetry_path);
     let reply = match request.method {
         _ if handler == Handler::NotFound => not_found(&state.telemetry_path),
