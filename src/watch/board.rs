@@ -5,6 +5,7 @@
 //! values alive.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -37,6 +38,8 @@ pub struct Slot {
     scraped: watch::Sender<Option<Instant>>,
     /// How often somebody asked to connect anew.
     recoveries: watch::Sender<u64>,
+    /// So many of them the target's task has taken up.
+    taken_up: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -123,6 +126,7 @@ impl Slot {
             state: Mutex::new(state),
             scraped: watch::Sender::new(None),
             recoveries: watch::Sender::new(0),
+            taken_up: AtomicU64::new(0),
         }
     }
 
@@ -163,9 +167,18 @@ impl Slot {
         self.recoveries.send_modify(|count| *count += 1);
     }
 
-    /// When somebody wants that.
+    /// When somebody wants that; at once if nobody has taken it up yet.
     pub fn recoveries(&self) -> watch::Receiver<u64> {
-        self.recoveries.subscribe()
+        let mut wanted = self.recoveries.subscribe();
+        if *wanted.borrow() != self.taken_up.load(Ordering::Relaxed) {
+            wanted.mark_changed();
+        }
+        wanted
+    }
+
+    /// What was wanted until now is being done.
+    pub(super) fn recovers(&self) {
+        self.taken_up.store(*self.recoveries.borrow(), Ordering::Relaxed);
     }
 
     pub fn snapshot(&self) -> Arc<Snapshot> {

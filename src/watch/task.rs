@@ -781,6 +781,7 @@ impl Task {
     /// Somebody wants every pooled connection dropped, and connected anew.
     fn recover(&mut self) {
         let now = Instant::now();
+        self.seat.slot.recovers();
         // Who asks again within the second means the same.
         if self.recovered_at.is_some_and(|at| now < at + AGAIN) {
             if self.followed.is_none() {
