@@ -557,7 +557,7 @@ fn the_control_socket_is_where_it_is_said_or_in_the_folder_of_the_service_or_of_
     assert_eq!(control("", &[("XDG_RUNTIME_DIR", "run")]).0, None);
     assert_eq!(control("control: /run/g.sock\n", &[service]).0, at("/run/g.sock"));
     let (off, shown) = control("control: off\n", &[service]);
-    assert_eq!((off, shown.map(|line| line.starts_with("control: off"))), (None, Some(true)));
+    assert_eq!((off, shown.map(|line| line.starts_with("control: \"off\""))), (None, Some(true)));
     let env = ("GONEAWAY_CONTROL", "/run/e.sock");
     assert_eq!(control("control: /run/g.sock\n", &[env]).0, at("/run/e.sock"));
 }

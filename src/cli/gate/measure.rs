@@ -138,7 +138,8 @@ impl Series {
             *self.measured.failed.entry(how).or_default() += 1;
             return;
         }
-        self.measured.took.push(probe.phases.iter().map(|(_, took)| took.as_secs_f64()).sum());
+        let all: Duration = probe.phases.iter().map(|(_, took)| *took).sum();
+        self.measured.took.push(all.as_secs_f64());
         for (phase, took) in &probe.phases {
             self.phases.entry(phase.label()).or_default().push(took.as_secs_f64());
         }
