@@ -7,16 +7,16 @@ use tokio::task::JoinError;
 use tracing::{error, info, warn};
 
 use super::exit::{Exit, complain};
-use super::ready::{Ready, ready};
-use super::shutdown::Signals;
+use super::ready::{Ready, ready, switched};
+use super::reload::Reloader;
+use super::shutdown::{Signals, hangup};
 use super::telemetry;
-use crate::collect::COLLECTORS;
-use crate::config::{Loaded, Web};
+use crate::config::{Loaded, Place, Sources, Web};
 use crate::http::{self, ListenAddress, Listener, Passed};
 use crate::watch::{Common, Watch, target};
 
 /// Runs until it is told to stop.
-pub(super) fn serve(loaded: Loaded) -> Exit {
+pub(super) fn serve(loaded: Loaded, sources: &Sources) -> Exit {
     let passed = match take_passed(&loaded.config.web) {
         Ok(passed) => passed,
         Err(exit) => return exit,
@@ -41,7 +41,7 @@ pub(super) fn serve(loaded: Loaded) -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("error: cannot start the runtime\n  cause: {error}")),
     };
-    let exit = runtime.block_on(run(loaded, passed, ready));
+    let exit = runtime.block_on(run(loaded, sources, passed, ready));
     // A name that is still being resolved, in a thread that cannot be stopped, must not hold the process.
     runtime.shutdown_background();
     exit
@@ -71,6 +71,24 @@ fn listen(web: &Web, passed: Option<Passed>) -> Result<Vec<Listener>, Exit> {
         .map_err(|error| complain(&format!("error: cannot use the sockets of systemd\n  cause: {error}")))
 }
 
+/// Listens at the control socket. One that nobody asked for is done without where it cannot be had.
+fn listen_for_commands(loaded: &Loaded) -> Result<Option<Listener>, Exit> {
+    let Some(path) = &loaded.config.control else { return Ok(None) };
+    let error = match http::bind_control(path) {
+        Ok(listener) => return Ok(Some(listener)),
+        Err(error) => error,
+    };
+    let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    let is_ours = |name: &str| name.to_ascii_uppercase().starts_with("GONEAWAY_");
+    match loaded.origins.of("control").map(|origin| &origin.place) {
+        Some(Place::Environment(name)) if !is_ours(name) => {
+            warn!(socket = %path.display(), cause, hint = error.hint, "no control socket: commands do not find this daemon");
+            Ok(None)
+        }
+        _ => Err(complain(&format!("error: {error}\n  cause: {cause}\n  hint: {}", error.hint))),
+    }
+}
+
 /// Says where it listens. How to ask at a unix socket few people know by heart.
 fn tell(address: &ListenAddress, scheme: &str, web: &Web) {
     let from = if web.systemd_socket { "systemd" } else { "goneaway" };
@@ -87,13 +105,17 @@ fn tell(address: &ListenAddress, scheme: &str, web: &Web) {
     }
 }
 
-async fn run(loaded: Loaded, passed: Option<Passed>, ready: Ready) -> Exit {
+async fn run(loaded: Loaded, sources: &Sources, passed: Option<Passed>, ready: Ready) -> Exit {
     let Ready { targets, rules, guard } = ready;
-    let listeners = match listen(&loaded.config.web, passed) {
+    let mut listeners = match listen(&loaded.config.web, passed) {
         Ok(listeners) => listeners,
         Err(exit) => return exit,
     };
-    let mut signals = match Signals::new() {
+    let control = match listen_for_commands(&loaded) {
+        Ok(control) => control,
+        Err(exit) => return exit,
+    };
+    let (mut signals, hangup) = match Signals::new().and_then(|signals| Ok((signals, hangup()?))) {
         Ok(signals) => signals,
         Err(error) => return complain(&format!("error: cannot listen for signals\n  cause: {error}")),
     };
@@ -110,15 +132,29 @@ async fn run(loaded: Loaded, passed: Option<Passed>, ready: Ready) -> Exit {
     for listener in &listeners {
         tell(listener.address(), guard.scheme(), &loaded.config.web);
     }
+    if let Some(control) = control {
+        info!(socket = control.address().to_string().trim_start_matches("unix:"), "commands find this daemon");
+        listeners.push(control);
+    }
 
-    let on = |name: &str| targets.iter().any(|target| target.collectors.iter().any(|collector| collector.name == name));
-    let collectors = COLLECTORS.iter().map(|collector| (collector.name, on(collector.name))).collect();
+    let collectors = switched(&targets);
     let common =
         Common { state_directory: loaded.config.state_directory.clone(), events: loaded.config.events.keep as usize };
     let watch = Watch::new(targets, rules, &common, &stopped);
     let state =
         http::State::new(watch.board().clone(), watch.events().clone(), collectors, &loaded.config.web.telemetry_path);
-    let state = Arc::new(state.guarded(guard).visiting(watch.visits().clone()));
+    let (reloads, asked) = http::reloads();
+    let state = Arc::new(state.guarded(guard).visiting(watch.visits().clone()).reloading(reloads));
+    state.set_lifecycle(loaded.config.web.lifecycle);
+    let reloader = Reloader {
+        sources: sources.clone(),
+        started: loaded.config,
+        state: state.clone(),
+        changes: watch.changes(),
+        hangup,
+        asked,
+    };
+    let mut reloading = tokio::spawn(reloader.run(stopped.clone()));
     let mut stop_serving = stopped.clone();
     let until_stopped = async move {
         // A sender that is gone means the same.
@@ -133,14 +169,15 @@ async fn run(loaded: Loaded, passed: Option<Passed>, ready: Ready) -> Exit {
         // Neither ends unasked: whoever watches over this process should start it anew.
         ended = &mut watching => return died(ended),
         ended = &mut serving => return died(ended),
+        ended = &mut reloading => return died(ended),
     }
     stop.send_replace(true);
-    let (watching, serving) = tokio::select! {
-        both = async { tokio::join!(watching, serving) } => both,
+    let (watching, serving, reloading) = tokio::select! {
+        all = async { tokio::join!(watching, serving, reloading) } => all,
         // Asked twice: whoever asks does not want to wait.
         () = signals.stop() => return Exit::Warning,
     };
-    match watching.and(serving) {
+    match watching.and(serving).and(reloading) {
         Ok(()) => {
             info!("stopped");
             Exit::Good

@@ -35,3 +35,6 @@ mod asked;
 mod tuned;
 mod scraped;
 mod readme;
+mod control;
+mod reload;
+mod gate;
