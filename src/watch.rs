@@ -4,6 +4,7 @@
 //! task that dies of a defect is counted, logged and started anew, and the others do not notice.
 
 pub mod snapshot;
+pub mod finding;
 pub mod board;
 pub mod clock;
 mod stall;

@@ -115,7 +115,7 @@ mod tests {
             connections: Some((3, 151)),
             ..Snapshot::default()
         };
-        let target = Seen { name: evil.to_owned(), up: false, snapshot: Arc::new(snapshot) };
+        let target = Seen { name: evil.to_owned(), up: false, snapshot: Arc::new(snapshot), findings: Arc::default() };
         let page = page(&[target], evil);
         assert!(!page.contains("<script") && !page.contains("('x')"), "{page}");
         assert_eq!(page.matches("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&quot;&amp;").count(), 7);

@@ -11,7 +11,8 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::mysql::failure::Failure;
-use crate::watch::board::Board;
+use crate::watch::board::{Board, Slot};
+use crate::watch::finding::Finding;
 use crate::watch::snapshot::{ProbeResult, Snapshot};
 
 /// One target as it is seen now.
@@ -21,12 +22,23 @@ pub struct Seen {
     /// `mysql_up`, judged at the same moment for all targets.
     pub up: bool,
     pub snapshot: Arc<Snapshot>,
+    /// What is wrong with it, worst first.
+    pub findings: Arc<[Finding]>,
 }
 
 /// All targets of the board, now.
 pub fn look(board: &Board, now: Instant) -> Vec<Seen> {
-    let see = |name: &str, up, snapshot| Seen { name: name.to_owned(), up, snapshot };
-    board.slots().iter().map(|slot| see(slot.name(), slot.is_up(now), slot.snapshot())).collect()
+    board.slots().iter().map(|slot| see(slot, now)).collect()
+}
+
+/// One target, now.
+pub fn see(slot: &Slot, now: Instant) -> Seen {
+    Seen {
+        name: slot.name().to_owned(),
+        up: slot.is_up(now),
+        snapshot: slot.snapshot(),
+        findings: slot.findings(),
+    }
 }
 
 /// What the whole set of targets comes to.
@@ -249,7 +261,7 @@ mod tests {
             tls_version: Some("TLSv1.3".to_owned()),
         });
         let snapshot = Snapshot { required, probe, address: "db:3306".to_owned(), ..Snapshot::default() };
-        Seen { name: name.to_owned(), up, snapshot: Arc::new(snapshot) }
+        Seen { name: name.to_owned(), up, snapshot: Arc::new(snapshot), findings: Arc::default() }
     }
 
     fn full() -> Failure {

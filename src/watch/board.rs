@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::finding::Finding;
 use super::snapshot::Snapshot;
 use crate::metrics::{Block, BlockBuilder};
 
@@ -37,6 +38,8 @@ pub struct Slot {
     scraped: watch::Sender<Option<Instant>>,
     /// How often somebody asked to connect anew.
     recoveries: watch::Sender<u64>,
+    /// How often there was something new to judge.
+    news: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -45,6 +48,9 @@ struct State {
     copied: BTreeMap<&'static str, Copied>,
     up_until: Option<(Instant, SystemTime)>,
     snapshot: Arc<Snapshot>,
+    findings: Arc<[Finding]>,
+    /// The findings' families.
+    judged: Arc<Block>,
 }
 
 /// What a collector copied from the server.
@@ -116,6 +122,7 @@ impl Slot {
             state: Mutex::new(state),
             scraped: watch::Sender::new(None),
             recoveries: watch::Sender::new(0),
+            news: watch::Sender::new(0),
         }
     }
 
@@ -146,6 +153,30 @@ impl Slot {
         self.state().snapshot.clone()
     }
 
+    /// What is wrong with the target, worst first, as it was last judged.
+    pub fn findings(&self) -> Arc<[Finding]> {
+        self.state().findings.clone()
+    }
+
+    /// What is wrong with the target, and the families that say so.
+    pub fn judged(&self, findings: Vec<Finding>, block: Block) {
+        let mut state = self.state();
+        state.findings = findings.into();
+        state.judged = Arc::new(block);
+    }
+
+    /// When there is something new to judge.
+    pub fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    /// Everything that a scrape would show of it now.
+    pub fn shown(&self, now: Instant) -> Vec<Arc<Block>> {
+        let mut blocks = Vec::with_capacity(16);
+        self.blocks(&[], now, &mut blocks);
+        blocks
+    }
+
     /// `mysql_up`, judged now.
     pub fn is_up(&self, now: Instant) -> bool {
         self.state().is_up(now)
@@ -153,9 +184,12 @@ impl Slot {
 
     /// The families of our own, encoded anew.
     pub fn publish(&self, own: Block, snapshot: Snapshot) {
-        let mut state = self.state();
-        state.own = Arc::new(own);
-        state.snapshot = Arc::new(snapshot);
+        {
+            let mut state = self.state();
+            state.own = Arc::new(own);
+            state.snapshot = Arc::new(snapshot);
+        }
+        self.news.send_modify(|count| *count += 1);
     }
 
     /// Some authenticated connection answered: `mysql_up` is 1 until then.
@@ -179,6 +213,7 @@ impl Slot {
         let up = state.is_up(now);
         out.push(self.up[usize::from(up)].clone());
         out.push(state.own.clone());
+        out.push(state.judged.clone());
         if !up {
             return;
         }
