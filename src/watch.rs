@@ -3,9 +3,8 @@
 //! `start` gives every target its place on the board, its instruments and its budget, and keeps its task alive: a
 //! task that dies of a defect is counted, logged and started anew, and the others do not notice.
 
-pub mod snapshot;
 pub mod finding;
-pub mod board;
+pub mod hour;
 pub mod clock;
 mod stall;
 pub mod events;
@@ -18,6 +17,8 @@ pub mod standing;
 pub mod ladder;
 mod patience;
 pub mod pools;
+pub mod snapshot;
+pub mod board;
 pub mod agenda;
 pub mod target;
 pub mod probe;

@@ -16,9 +16,17 @@ const MOST: usize = 10_000;
 
 #[derive(Serialize)]
 struct Document {
-    events: Vec<Event>,
+    events: Vec<Told>,
     /// For `since` in the next request.
     next: u64,
+}
+
+#[derive(Serialize)]
+struct Told {
+    #[serde(flatten)]
+    event: Event,
+    /// The same in a sentence, for a person; not for a program.
+    says: String,
 }
 
 /// Answers with the events that are wanted.
@@ -28,6 +36,7 @@ pub(super) fn events(state: &State, query: Option<&str>) -> Reply {
         Err(wrong) => return text(StatusCode::BAD_REQUEST, format!("error: {wrong}")),
     };
     let (events, next) = state.events.select(&wanted);
+    let events = events.into_iter().map(|event| Told { says: event.what.says(), event }).collect();
     let body = serde_json::to_string(&Document { events, next });
     json(StatusCode::OK, body.expect("strings and numbers are always JSON") + "\n")
 }

@@ -16,13 +16,15 @@ pub(super) enum Handler {
     Events,
     Recover,
     Page,
+    /// What a page is made of besides its text.
+    Asset,
     NotFound,
     /// Nothing answers: the request may not go on.
     Refused,
 }
 
 impl Handler {
-    pub(super) const ALL: [Handler; 13] = [
+    pub(super) const ALL: [Handler; 14] = [
         Handler::Metrics,
         Handler::Probe,
         Handler::Discovery,
@@ -34,6 +36,7 @@ impl Handler {
         Handler::Events,
         Handler::Recover,
         Handler::Page,
+        Handler::Asset,
         Handler::NotFound,
         Handler::Refused,
     ];
@@ -54,6 +57,7 @@ impl Handler {
             "/events" => Handler::Events,
             "/-/recover" => Handler::Recover,
             "/" => Handler::Page,
+            "/-/page.css" | "/-/page.js" | "/-/page.svg" => Handler::Asset,
             _ => Handler::NotFound,
         }
     }
@@ -71,6 +75,7 @@ impl Handler {
             Handler::Events => "events",
             Handler::Recover => "recover",
             Handler::Page => "page",
+            Handler::Asset => "asset",
             Handler::NotFound => "not_found",
             Handler::Refused => "refused",
         }
@@ -95,13 +100,13 @@ impl Handler {
             Handler::HealthDb | Handler::Ready => {
                 &[StatusCode::OK, StatusCode::METHOD_NOT_ALLOWED, StatusCode::SERVICE_UNAVAILABLE]
             }
-            Handler::Events | Handler::Discovery => {
+            Handler::Events | Handler::Discovery | Handler::Page => {
                 &[StatusCode::OK, StatusCode::BAD_REQUEST, StatusCode::METHOD_NOT_ALLOWED]
             }
             Handler::Recover => &[StatusCode::ACCEPTED, StatusCode::BAD_REQUEST, StatusCode::METHOD_NOT_ALLOWED],
             Handler::NotFound => &[StatusCode::NOT_FOUND],
             Handler::Refused => &[StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS],
-            Handler::Health | Handler::HealthDetailed | Handler::Healthy | Handler::Page => {
+            Handler::Health | Handler::HealthDetailed | Handler::Healthy | Handler::Asset => {
                 &[StatusCode::OK, StatusCode::METHOD_NOT_ALLOWED]
             }
         }

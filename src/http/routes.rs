@@ -13,8 +13,8 @@ use super::discovery::discovery;
 use super::events::{events, recover};
 use super::handler::{Handler, PATHS};
 use super::life::Life;
-use super::page::page;
-use super::reply::{Reply, html, json, text};
+use super::page::{page, part};
+use super::reply::{Reply, json, text};
 use super::scrape::scrape;
 use super::state::State;
 use super::visit::visit;
@@ -48,6 +48,8 @@ async fn route(state: &State, life: &Arc<Life>, request: &Parts, is_tls: bool) -
             },
             Handler::Discovery => discovery(state, request, is_tls),
             Handler::Events => events(state, request.uri.query()),
+            Handler::Page => page(state, request.uri.query()),
+            Handler::Asset => part(request.uri.path()).unwrap_or_else(|| not_found(&state.telemetry_path)),
             other => health(state, other),
         },
         _ => wrong_method("GET, HEAD"),
@@ -77,7 +79,6 @@ fn health(state: &State, handler: Handler) -> Reply {
             let body = format!("waiting for the first probe of: {}\n", waiting.join(", "));
             text(StatusCode::SERVICE_UNAVAILABLE, body)
         }
-        Handler::Page => html(page(&targets, &state.telemetry_path)),
         // That we answer is the answer.
         _ => text(StatusCode::OK, "ok\n"),
     }

@@ -91,16 +91,30 @@ async fn recovering_is_asked_for_by_post_and_told_to_the_targets_that_are_named(
 }
 
 #[tokio::test]
-async fn the_page_links_what_there_is_and_loads_nothing() {
+async fn the_page_links_what_there_is_and_loads_only_its_own() {
     let site = Site::start_on("/m&m", Limits::default());
     site.probed("orders", Some(refused()));
     let answer = site.get("/").await;
-    assert!(answer.header("content-security-policy").starts_with("default-src 'none';"));
-    for shown in
-        ["<a href=\"/m&amp;m\">", "<a href=\"/health/db\">", "tcp: refused", "hint: is it running?", "none yet"]
-    {
+    assert_eq!(
+        answer.header("content-security-policy"),
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+         frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    );
+    for shown in ["<a href=\"./m&amp;m\">", "<a href=\"./health/db\">", "tcp refused", "is it running?", "pending"] {
         assert!(answer.text().contains(shown), "{shown}: {}", answer.text());
     }
+    let loaded: Vec<&str> = answer.text().split(['"', ' ']).filter(|part| part.starts_with("./-/")).collect();
+    assert_eq!(loaded, ["./-/page.svg", "./-/page.css", "./-/page.js"]);
+    for path in loaded {
+        let part = site.get(&path[1..]).await;
+        assert_eq!((part.status, part.header("x-content-type-options")), (200, "nosniff"), "{path}");
+        assert!(!part.text().contains("http://") || path.ends_with("svg"), "{path} names another site");
+    }
+    let one = site.get("/?target=orders").await;
+    assert!(one.text().contains("<title>orders: ") && !one.text().contains("billing"), "{}", one.text());
+    let none = site.get("/?target=%3Cb%3E").await;
+    assert_eq!((none.status, none.header("content-type")), (400, "text/plain; charset=utf-8"));
+    assert_eq!(none.text(), "error: there is no target `<b>` (target)\n  targets: orders, billing\n");
 }
 
 #[tokio::test]
