@@ -15,6 +15,7 @@ pub(super) enum Handler {
     Ready,
     Events,
     Recover,
+    Reload,
     Page,
     /// What a page is made of besides its text.
     Asset,
@@ -35,6 +36,7 @@ impl Handler {
         Handler::Ready,
         Handler::Events,
         Handler::Recover,
+        Handler::Reload,
         Handler::Page,
         Handler::Asset,
         Handler::NotFound,
@@ -56,10 +58,16 @@ impl Handler {
             "/sd" => Handler::Discovery,
             "/events" => Handler::Events,
             "/-/recover" => Handler::Recover,
+            "/-/reload" => Handler::Reload,
             "/" => Handler::Page,
             "/-/page.css" | "/-/page.js" | "/-/page.svg" => Handler::Asset,
             _ => Handler::NotFound,
         }
+    }
+
+    /// Whether asking makes something happen.
+    pub(super) fn changes(self) -> bool {
+        matches!(self, Handler::Recover | Handler::Reload)
     }
 
     pub(super) fn label(self) -> &'static str {
@@ -74,6 +82,7 @@ impl Handler {
             Handler::Ready => "ready",
             Handler::Events => "events",
             Handler::Recover => "recover",
+            Handler::Reload => "reload",
             Handler::Page => "page",
             Handler::Asset => "asset",
             Handler::NotFound => "not_found",
@@ -103,7 +112,19 @@ impl Handler {
             Handler::Events | Handler::Discovery | Handler::Page => {
                 &[StatusCode::OK, StatusCode::BAD_REQUEST, StatusCode::METHOD_NOT_ALLOWED]
             }
-            Handler::Recover => &[StatusCode::ACCEPTED, StatusCode::BAD_REQUEST, StatusCode::METHOD_NOT_ALLOWED],
+            Handler::Recover => &[
+                StatusCode::ACCEPTED,
+                StatusCode::BAD_REQUEST,
+                StatusCode::FORBIDDEN,
+                StatusCode::METHOD_NOT_ALLOWED,
+            ],
+            Handler::Reload => &[
+                StatusCode::OK,
+                StatusCode::BAD_REQUEST,
+                StatusCode::FORBIDDEN,
+                StatusCode::METHOD_NOT_ALLOWED,
+                StatusCode::SERVICE_UNAVAILABLE,
+            ],
             Handler::NotFound => &[StatusCode::NOT_FOUND],
             Handler::Refused => &[StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS],
             Handler::Health | Handler::HealthDetailed | Handler::Healthy | Handler::Asset => {
