@@ -60,7 +60,7 @@ async fn events_are_json_and_wrong_questions_are_named() {
     assert_eq!(answer.text(), "{\"events\":[],\"next\":5}\n");
     for (query, says) in [
         ("target=other", "error: there is no target `other` (target)\n  targets: orders, billing\n"),
-        ("sinse=5", "error: there is no parameter `sinse` here\n  parameters: since, limit, target, kind\n"),
+        ("sinse=5", "error: there is no parameter `sinse` here\n  parameters: since, limit, target, kind, standing\n"),
         ("kind=los", "error: there is no event of the kind `los` (kind)\n  kinds: lost, state, recovered"),
         ("since=now", "error: `now` is not a point to begin at (since)\n  hint: the `next` of the last answer"),
     ] {
