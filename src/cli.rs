@@ -10,7 +10,9 @@ mod ready;
 mod mysqld_exporter;
 mod config;
 mod serve;
+mod targets;
 mod check;
+mod examine;
 mod grants;
 
 use std::ffi::OsString;
@@ -19,6 +21,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use self::examine::{Part, examine};
 use self::exit::{Exit, complain};
 use self::mysqld_exporter::MysqldExporterFlags;
 use self::output::{CatalogueOutput, Output};
@@ -77,6 +80,22 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Tell the whole picture of each target: state, limits, settings, sessions, findings
+    Status {
+        /// Targets by name; none means all
+        targets: Vec<String>,
+        /// How to report
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Say what is wrong with each target, why, and what to change; exits 1 on a warning, 2 on what is critical
+    Diagnose {
+        /// Targets by name; none means all
+        targets: Vec<String>,
+        /// How to report
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
     /// Show or check the configuration
     Config {
         #[command(subcommand)]
@@ -123,6 +142,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let exit = match &arguments.command {
         None | Some(Command::Serve) => with(loaded(), serve::serve),
         Some(Command::Check { targets, output }) => with(loaded(), |loaded| check::check(loaded, targets, *output)),
+        Some(Command::Status { targets, output }) => {
+            with(loaded(), |loaded| examine(&loaded, targets, Part::Status, *output))
+        }
+        Some(Command::Diagnose { targets, output }) => {
+            with(loaded(), |loaded| examine(&loaded, targets, Part::Diagnosis, *output))
+        }
         Some(Command::Config { command: ConfigCommand::Check }) => config::check(&loaded()),
         Some(Command::Config { command: ConfigCommand::Show }) => config::show(&loaded()),
         Some(Command::Config { command: ConfigCommand::FromMysqldExporter }) => config::from_mysqld_exporter(&sources),

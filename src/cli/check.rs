@@ -9,31 +9,20 @@ use tokio::task::JoinSet;
 
 use super::exit::{Exit, complain, report};
 use super::output::Output;
+use super::targets::chosen;
 use crate::config::Loaded;
 use crate::mysql::budget::{Budget, Purpose};
 use crate::mysql::failure::{Failure, Phase};
 use crate::mysql::handshake::Facts;
 use crate::watch::probe::{self, Known, Probed};
-use crate::watch::target::{self, Target};
+use crate::watch::target::Target;
 
 /// Probes the named targets, all at once, and reports in the order of their names.
 pub(super) fn check(loaded: Loaded, names: &[String], output: Output) -> Exit {
-    let targets = match target::lower(&loaded) {
+    let targets = match chosen(&loaded, names) {
         Ok(targets) => targets,
-        Err(mistakes) => return complain(&mistakes),
+        Err(exit) => return exit,
     };
-    let unknown: Vec<&str> =
-        names.iter().filter(|name| targets.iter().all(|target| target.name != **name)).map(String::as_str).collect();
-    if !unknown.is_empty() {
-        let known: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
-        let unknown = unknown.join("`, `");
-        return complain(&format!(
-            "error: there is no target `{unknown}`\n  hint: configured are {}",
-            known.join(", ")
-        ));
-    }
-    let wanted = |target: &Arc<Target>| names.is_empty() || names.contains(&target.name);
-    let targets = targets.into_iter().filter(wanted).collect();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("error: cannot start the runtime\n  cause: {error}")),

@@ -92,9 +92,13 @@ impl Handler {
                 StatusCode::METHOD_NOT_ALLOWED,
                 StatusCode::SERVICE_UNAVAILABLE,
             ],
-            Handler::HealthDb | Handler::Ready => {
-                &[StatusCode::OK, StatusCode::METHOD_NOT_ALLOWED, StatusCode::SERVICE_UNAVAILABLE]
-            }
+            Handler::HealthDb => &[
+                StatusCode::OK,
+                StatusCode::BAD_REQUEST,
+                StatusCode::METHOD_NOT_ALLOWED,
+                StatusCode::SERVICE_UNAVAILABLE,
+            ],
+            Handler::Ready => &[StatusCode::OK, StatusCode::METHOD_NOT_ALLOWED, StatusCode::SERVICE_UNAVAILABLE],
             Handler::Events | Handler::Discovery => {
                 &[StatusCode::OK, StatusCode::BAD_REQUEST, StatusCode::METHOD_NOT_ALLOWED]
             }

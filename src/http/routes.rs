@@ -14,7 +14,8 @@ use super::events::{events, recover};
 use super::handler::{Handler, PATHS};
 use super::life::Life;
 use super::page::page;
-use super::reply::{Reply, html, json, text};
+use super::query::{pairs, target};
+use super::reply::{Reply, health_json, html, text};
 use super::scrape::scrape;
 use super::state::State;
 use super::visit::visit;
@@ -48,6 +49,7 @@ async fn route(state: &State, life: &Arc<Life>, request: &Parts, is_tls: bool) -
             },
             Handler::Discovery => discovery(state, request, is_tls),
             Handler::Events => events(state, request.uri.query()),
+            Handler::HealthDb => health_db(state, request.uri.query()),
             other => health(state, other),
         },
         _ => wrong_method("GET, HEAD"),
@@ -55,18 +57,32 @@ async fn route(state: &State, life: &Arc<Life>, request: &Parts, is_tls: bool) -
     (handler, reply)
 }
 
+/// Whether all required targets pass. One that is asked for by name is required by whoever asks.
+fn health_db(state: &State, query: Option<&str>) -> Reply {
+    let mut wanted = Vec::new();
+    for (name, value) in pairs(query.unwrap_or_default()) {
+        // Load balancers add parameters of their own against caches.
+        if matches!(name.as_str(), "target" | "target[]") {
+            match target(&name, value, state) {
+                Ok(target) => wanted.push(target),
+                Err(wrong) => return text(StatusCode::BAD_REQUEST, format!("error: {wrong}")),
+            }
+        }
+    }
+    let mut targets = look(&state.board, Instant::now());
+    targets.retain(|target| wanted.is_empty() || wanted.contains(&target.name));
+    let failing = targets.iter().any(|target| (target.snapshot.required || !wanted.is_empty()) && !target.passes());
+    let status = if failing { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    text(status, targets.iter().map(|target| target.line() + "\n").collect::<String>())
+}
+
 fn health(state: &State, handler: Handler) -> Reply {
     let targets = look(&state.board, Instant::now());
     match handler {
-        Handler::HealthDb => {
-            let failing = targets.iter().any(|target| target.snapshot.required && !target.passes());
-            let status = if failing { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-            text(status, targets.iter().map(|target| target.line() + "\n").collect::<String>())
-        }
         Handler::HealthDetailed => {
             let uptime: Duration = state.started.elapsed();
             let body = serde_json::to_string_pretty(&detailed(&targets, uptime));
-            json(StatusCode::OK, body.expect("strings and numbers are always JSON") + "\n")
+            health_json(body.expect("strings and numbers are always JSON") + "\n")
         }
         Handler::Ready => {
             let waiting: Vec<&str> =
