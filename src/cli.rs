@@ -2,6 +2,8 @@
 
 mod exit;
 mod output;
+mod runtime;
+mod daemon;
 mod logfmt;
 mod telemetry;
 mod shutdown;

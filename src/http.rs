@@ -4,6 +4,8 @@
 //! client, so `connection` gives each step of it an end, and `accept` keeps a place free for the next one. Whom to answer,
 //! and whether by TLS, an operator says in a file that `guard` keeps in force.
 //!
+//! `client` is the other side: how a command asks a daemon that runs.
+//!
 //! `bind` first (or `passed` and `adopt`, where systemd has bound), so that a port that is taken ends the program before anything else has started; then `serve`.
 
 mod handler;
@@ -24,23 +26,28 @@ mod tls;
 mod auth;
 mod rate;
 mod guard;
+mod reload;
 mod state;
 mod query;
 mod scrape;
 mod visit;
 mod discovery;
 mod events;
+mod lifecycle;
 mod page;
 mod routes;
 mod opening;
 mod connection;
 mod accept;
+mod client;
 #[cfg(test)]
 mod tests;
 
 pub use accept::{Limits, serve};
+pub use client::{Client, Response, Unanswered};
 pub use families::FAMILIES;
 pub use guard::Guard;
-pub use listen::{BindError, ListenAddress, Listener, adopt, bind};
+pub use listen::{BindError, ListenAddress, Listener, adopt, bind, bind_control};
+pub use reload::{Reload, Reloaded, reloads};
 pub use state::State;
 pub use systemd::{NotPassed, Passed, is_passed, passed};

@@ -11,7 +11,7 @@ use super::ready::{Ready, ready};
 use super::shutdown::Signals;
 use super::telemetry;
 use crate::collect::COLLECTORS;
-use crate::config::{Loaded, Web};
+use crate::config::{Loaded, Place, Web};
 use crate::http::{self, ListenAddress, Listener, Passed};
 use crate::report::judge::Judge;
 use crate::watch::{Common, Watch, target};
@@ -72,6 +72,24 @@ fn listen(web: &Web, passed: Option<Passed>) -> Result<Vec<Listener>, Exit> {
         .map_err(|error| complain(&format!("error: cannot use the sockets of systemd\n  cause: {error}")))
 }
 
+/// Listens at the control socket. One that nobody asked for is done without where it cannot be had.
+fn listen_for_commands(loaded: &Loaded) -> Result<Option<Listener>, Exit> {
+    let Some(path) = &loaded.config.control else { return Ok(None) };
+    let error = match http::bind_control(path) {
+        Ok(listener) => return Ok(Some(listener)),
+        Err(error) => error,
+    };
+    let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    let is_ours = |name: &str| name.to_ascii_uppercase().starts_with("GONEAWAY_");
+    match loaded.origins.of("control").map(|origin| &origin.place) {
+        Some(Place::Environment(name)) if !is_ours(name) => {
+            warn!(socket = %path.display(), cause, hint = error.hint, "no control socket: commands do not find this daemon");
+            Ok(None)
+        }
+        _ => Err(complain(&format!("error: {error}\n  cause: {cause}\n  hint: {}", error.hint))),
+    }
+}
+
 /// Says where it listens. How to ask at a unix socket few people know by heart.
 fn tell(address: &ListenAddress, scheme: &str, web: &Web) {
     let from = if web.systemd_socket { "systemd" } else { "goneaway" };
@@ -90,8 +108,12 @@ fn tell(address: &ListenAddress, scheme: &str, web: &Web) {
 
 async fn run(loaded: Loaded, passed: Option<Passed>, ready: Ready) -> Exit {
     let Ready { targets, rules, guard } = ready;
-    let listeners = match listen(&loaded.config.web, passed) {
+    let mut listeners = match listen(&loaded.config.web, passed) {
         Ok(listeners) => listeners,
+        Err(exit) => return exit,
+    };
+    let control = match listen_for_commands(&loaded) {
+        Ok(control) => control,
         Err(exit) => return exit,
     };
     let mut signals = match Signals::new() {
@@ -110,6 +132,10 @@ async fn run(loaded: Loaded, passed: Option<Passed>, ready: Ready) -> Exit {
     );
     for listener in &listeners {
         tell(listener.address(), guard.scheme(), &loaded.config.web);
+    }
+    if let Some(control) = control {
+        info!(socket = control.address().to_string().trim_start_matches("unix:"), "commands find this daemon");
+        listeners.push(control);
     }
 
     let on = |name: &str| targets.iter().any(|target| target.collectors.iter().any(|collector| collector.name == name));

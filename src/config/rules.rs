@@ -11,7 +11,8 @@ use super::merge::{Merged, Owner};
 use super::mistakes::Mistakes;
 use super::origin::{Origin, Place, shown};
 use super::secret::Secret;
-use super::value::{Value, spelled};
+use super::settings::Kind;
+use super::value::{Value, convert, spelled};
 
 /// Judges each target. Reads passwords from where they are, and lowers a default deadline below a shorter one that was
 /// said.
@@ -45,6 +46,7 @@ pub(crate) fn judge(
     }
     collectors(merged, mistakes, warnings);
     state_directory(merged, environment);
+    control(merged, environment);
 }
 
 /// A collector's deadline is within its interval, and the interval is one that a target can keep.
@@ -164,6 +166,26 @@ fn state_directory(merged: &mut Merged, environment: &[(OsString, OsString)]) {
     let place = Place::Environment(VARIABLE.to_owned());
     let origin = Origin { setting: "state_directory".to_owned(), place: place.clone(), key: place };
     merged.conclude(vec!["state_directory".to_owned()], Leaf { value: Some(Value::Path(first)), origin });
+}
+
+/// What the control socket is called where nobody says it.
+const CONTROL: &str = "goneaway.sock";
+
+/// systemd tells a service where it may have sockets, and a session where its user may, by variables of their own.
+fn control(merged: &mut Merged, environment: &[(OsString, OsString)]) {
+    if merged.leaf(&["control".to_owned()]).is_some() {
+        return;
+    }
+    let folder = |variable: &'static str| {
+        let (_, paths) = environment.iter().find(|(name, _)| name == variable)?;
+        let first = std::env::split_paths(paths).next().filter(|path| path.is_absolute())?;
+        Some((variable, first))
+    };
+    let Some((variable, folder)) = folder("RUNTIME_DIRECTORY").or_else(|| folder("XDG_RUNTIME_DIR")) else { return };
+    let Ok(value) = convert(Kind::Control, CONTROL, &folder) else { return };
+    let place = Place::Environment(variable.to_owned());
+    let origin = Origin { setting: "control".to_owned(), place: place.clone(), key: place };
+    merged.conclude(vec!["control".to_owned()], Leaf { value: Some(value), origin });
 }
 
 /// A deadline may not be longer than what it is a part of. One that nobody said gives way.

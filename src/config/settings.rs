@@ -92,6 +92,8 @@ pub(crate) enum Kind {
     Word,
     /// A folder; whether it can be written shows when it is.
     Folder,
+    /// The path of a unix socket of ours, or `off`.
+    Control,
     /// A list of patterns of servers, judged by whoever connects.
     Patterns,
     /// A list of names.
@@ -139,6 +141,9 @@ settings! {
     "web.systemd_socket": Kind::Switch, default "false";
     /// The path of the metrics.
     "web.telemetry_path": Kind::Route, default "/metrics";
+    /// Whether `POST /-/reload` and `POST /-/recover` may be asked for at these addresses. At the control socket, and by
+    /// SIGHUP, they always may.
+    "web.lifecycle": Kind::Switch, default "true";
     /// A file in the web configuration format of Prometheus' exporters: TLS, basic authentication, headers, a rate limit.
     "web.config_file": Kind::File, example "/etc/goneaway/web.yml";
     /// The least severe messages that are logged: error, warn, info or debug.
@@ -148,6 +153,10 @@ settings! {
     /// Where the learned idle limits are kept over a restart, in a file `idle.json`; systemd's STATE_DIRECTORY when not
     /// said, and nowhere when that is not set either.
     "state_directory": Kind::Folder, example "/var/lib/goneaway";
+    /// The unix socket by which the commands find the daemon that runs here, or `off`. Only the daemon's own user (and root)
+    /// may use it, and needs no password there. When not said: `goneaway.sock` in RUNTIME_DIRECTORY, else in
+    /// XDG_RUNTIME_DIR, and off where neither is set.
+    "control": Kind::Control, example "/run/goneaway/goneaway.sock";
     /// How many events are kept in memory for `/events`.
     "events.keep": Kind::Count { least: 10, most: 100_000 }, default "1000";
     /// Which servers `/probe` may be asked about, besides the targets below: `host:port`, `*.db.example:3306` (names below
@@ -362,6 +371,8 @@ const OTHER_WORDS: &[(&str, &str)] = &[
     ("servers", "targets"),
     ("listen", "listen_addresses"),
     ("systemd", "systemd_socket"),
+    ("enable-lifecycle", "lifecycle"),
+    ("control_socket", "control"),
 ];
 
 /// The setting of a path.
@@ -380,6 +391,7 @@ pub(crate) fn below<P: AsRef<str>>(path: &[P]) -> Vec<&'static str> {
             "web",
             "log",
             "state_directory",
+            "control",
             "events",
             "probe",
             "auth_modules",

@@ -8,6 +8,9 @@ use serde::{Deserialize, Deserializer};
 
 use super::secret::Secret;
 
+/// What switches the control socket off.
+pub(crate) const OFF: &str = "off";
+
 /// The whole configuration, all layers merged and every value checked.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,6 +19,9 @@ pub struct Config {
     pub log: Log,
     /// Where learned idle limits are kept.
     pub state_directory: Option<PathBuf>,
+    /// Where commands find the daemon; nowhere if none.
+    #[serde(default, deserialize_with = "path_or_off")]
+    pub control: Option<PathBuf>,
     pub events: Events,
     pub probe: Probe,
     /// Accounts that a client of `/probe` may choose; my.cnf's sections where mysqld_exporter's flags are given.
@@ -75,6 +81,8 @@ pub struct Web {
     /// Sockets that systemd opened, in the place of those addresses.
     pub systemd_socket: bool,
     pub telemetry_path: String,
+    /// Whether POST requests that change something are taken at these addresses.
+    pub lifecycle: bool,
     /// TLS, authentication and limits of the HTTP side; read by whoever serves.
     pub config_file: Option<PathBuf>,
 }
@@ -291,6 +299,11 @@ fn unit_or_never<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Du
         "never" => Ok(None),
         text => humantime::parse_duration(text).map(Some).map_err(serde::de::Error::custom),
     }
+}
+
+fn path_or_off<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok((text != OFF).then(|| PathBuf::from(text)))
 }
 
 fn some_unit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {

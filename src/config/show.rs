@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::load::Loaded;
 use super::origin::Place;
 use super::shape::{
-    AuthModule, Collector, Config, LogFormat, LogLevel, Pool, ResetOnReturn, Target, Tls, TlsMode, TlsVersion,
+    AuthModule, Collector, Config, LogFormat, LogLevel, OFF, Pool, ResetOnReturn, Target, Tls, TlsMode, TlsVersion,
 };
 use super::value::spelled;
 
@@ -30,6 +30,7 @@ impl Page<'_> {
         self.line("web.listen_addresses", 1, words(&config.web.listen_addresses))?;
         self.line("web.systemd_socket", 1, config.web.systemd_socket)?;
         self.line("web.telemetry_path", 1, scalar(&config.web.telemetry_path))?;
+        self.line("web.lifecycle", 1, config.web.lifecycle)?;
         if let Some(file) = &config.web.config_file {
             self.line("web.config_file", 1, scalar(&file.to_string_lossy()))?;
         }
@@ -38,6 +39,11 @@ impl Page<'_> {
         self.line("log.format", 1, format(config.log.format))?;
         if let Some(directory) = &config.state_directory {
             self.line("state_directory", 0, scalar(&directory.to_string_lossy()))?;
+        }
+        match &config.control {
+            Some(socket) => self.line("control", 0, scalar(&socket.to_string_lossy()))?,
+            None if self.loaded.origins.of("control").is_some() => self.line("control", 0, scalar(OFF))?,
+            None => {}
         }
         writeln!(self.out, "events:")?;
         self.line("events.keep", 1, config.events.keep)?;

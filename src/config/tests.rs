@@ -406,6 +406,7 @@ web:
   listen_addresses: [":10306"]  # default
   systemd_socket: false  # default
   telemetry_path: /metrics  # default
+  lifecycle: true  # default
 log:
   level: debug  # --log.level
   format: logfmt  # default
@@ -537,6 +538,28 @@ fn pools_come_from_the_file_the_environment_and_the_defaults_of_all_targets() {
     assert_eq!((a["to.day"].recycle, a["shared"].recycle), (None, Some(Duration::from_secs(280))));
     assert_eq!(b["new"].exercise.rests, [2, 60].map(Duration::from_secs));
     assert_eq!(config.state_directory.as_deref(), Some(Path::new("/var/lib/one")));
+}
+
+#[test]
+fn the_control_socket_is_where_it_is_said_or_in_the_folder_of_the_service_or_of_the_user() {
+    let control = |said: &str, env: &[(&str, &str)]| {
+        let folder = Folder::with(&format!("{said}{ORDERS}"));
+        let loaded = folder.load(env, Vec::new()).expect("good");
+        let shown = show(&loaded).lines().find(|line| line.starts_with("control:")).map(str::to_owned);
+        (loaded.config.control, shown)
+    };
+    let at = |path: &str| Some(std::path::PathBuf::from(path));
+    let (service, user) = (("RUNTIME_DIRECTORY", "/run/goneaway:/run/b"), ("XDG_RUNTIME_DIR", "/run/user/7"));
+    assert_eq!(control("", &[]), (None, None));
+    let shown = Some("control: /run/goneaway/goneaway.sock  # RUNTIME_DIRECTORY".to_owned());
+    assert_eq!(control("", &[user, service]), (at("/run/goneaway/goneaway.sock"), shown));
+    assert_eq!(control("", &[user]).0, at("/run/user/7/goneaway.sock"));
+    assert_eq!(control("", &[("XDG_RUNTIME_DIR", "run")]).0, None);
+    assert_eq!(control("control: /run/g.sock\n", &[service]).0, at("/run/g.sock"));
+    let (off, shown) = control("control: off\n", &[service]);
+    assert_eq!((off, shown.map(|line| line.starts_with("control: off"))), (None, Some(true)));
+    let env = ("GONEAWAY_CONTROL", "/run/e.sock");
+    assert_eq!(control("control: /run/g.sock\n", &[env]).0, at("/run/e.sock"));
 }
 
 #[test]

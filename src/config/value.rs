@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::regex;
 use super::secret::Secret;
 use super::settings::{Kind, nearest};
+use super::shape::OFF;
 
 /// The value of one setting.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +52,7 @@ pub(crate) fn convert(kind: Kind, text: &str, base: &Path) -> Result<Value, Stri
         Kind::SpanOrNever { least, most } => lifetime(text, least, most).map(|span| Value::Lifetime(Some(span))),
         Kind::Word => word(text).map(Value::Text),
         Kind::Folder => Ok(Value::Path(base.join(text))),
+        Kind::Control => control(text, base),
         Kind::Patterns => Ok(Value::Text(text.trim().to_owned())),
     }
 }
@@ -206,6 +208,28 @@ fn socket(text: &str, path: &str) -> Result<String, String> {
     }
 }
 
+/// The path of a unix socket, relative to a folder as all paths are, or `off`.
+fn control(text: &str, base: &Path) -> Result<Value, String> {
+    if text.eq_ignore_ascii_case(OFF) {
+        return Ok(Value::Text(OFF.to_owned()));
+    }
+    if matches!(text, "no" | "none" | "false") {
+        return Err(format!("`{text}` is no path; write `{OFF}`"));
+    }
+    let path = text.strip_prefix("unix:").unwrap_or(text);
+    if path.starts_with('@') || path.ends_with('/') || path.is_empty() {
+        return Err(format!("`{text}` is not the path of a unix socket; write one such as `/run/goneaway/goneaway.sock`"));
+    }
+    let path = base.join(path);
+    match path.as_os_str().len() > SOCKET_BYTES {
+        true => Err(format!(
+            "`{}` is too long; the path of a unix socket has at most {SOCKET_BYTES} bytes",
+            path.display()
+        )),
+        false => Ok(Value::Path(path)),
+    }
+}
+
 /// What is served elsewhere than the metrics.
 const TAKEN: [&str; 7] = ["/", "/health", "/health/db", "/health/detailed", "/probe", "/sd", "/events"];
 const TAKEN_BELOW: [&str; 2] = ["/api/", "/-/"];
@@ -283,6 +307,20 @@ mod tests {
         check(Kind::Switch, "yes", Err("`yes` is neither true nor false; write `true`"));
         check(Kind::Switch, "Off", Err("`Off` is neither true nor false; write `false`"));
         check(Kind::Switch, "maybe", Err("`maybe` is neither true nor false"));
+    }
+
+    #[test]
+    fn the_control_socket_is_a_path_or_off() {
+        let check = |text: &str, expect| check(Kind::Control, text, expect);
+        check("/run/g.sock", Ok(Value::Path("/run/g.sock".into())));
+        check("unix:/run/g.sock", Ok(Value::Path("/run/g.sock".into())));
+        check("g.sock", Ok(Value::Path("/etc/x/g.sock".into())));
+        check("off", text("off"));
+        check("false", Err("`false` is no path; write `off`"));
+        check("/run/", Err("`/run/` is not the path of a unix socket; write one such as `/run/goneaway/goneaway.sock`"));
+        check("@g", Err("`@g` is not the path of a unix socket; write one such as `/run/goneaway/goneaway.sock`"));
+        let long = format!("/{}", "x".repeat(107));
+        check(&long, Err(&format!("`{long}` is too long; the path of a unix socket has at most 107 bytes")));
     }
 
     #[test]

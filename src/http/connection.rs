@@ -18,7 +18,7 @@ use super::life::{Deadlines, Life, Step};
 use super::opening::{Opened, open};
 use super::routes;
 use super::state::State;
-use super::stream::Stream;
+use super::stream::{Door, Stream};
 use super::wire::{Socket, Wire};
 
 /// Request line and headers together. Browsers that share cookies with others on the host come with several KiB.
@@ -39,17 +39,18 @@ pub(super) async fn serve(
     mut closing: watch::Receiver<bool>,
 ) {
     stream.prepare(deadlines.answering);
+    let door = stream.door();
     let opened = tokio::select! {
         biased;
-        opened = open(&state.guard, Socket::new(stream, life.clone())) => opened,
+        opened = open(&state.guard, door, Socket::new(stream, life.clone())) => opened,
         () = life.given_up() => return,
         () = sleep_until(life.deadline(&deadlines)) => return,
         // Nothing was asked yet.
         _ = closing.wait_for(|closing| *closing) => return,
     };
     match opened {
-        Ok(Opened::Plain(socket)) => talk(socket, life, state, deadlines, closing).await,
-        Ok(Opened::Tls(stream)) => talk(*stream, life, state, deadlines, closing).await,
+        Ok(Opened::Plain(socket)) => talk(socket, door, life, state, deadlines, closing).await,
+        Ok(Opened::Tls(stream)) => talk(*stream, door, life, state, deadlines, closing).await,
         // Port scanners and health checks of a load balancer do so all day.
         Err(error) => debug!(%error, "a TLS handshake failed"),
     }
@@ -58,6 +59,7 @@ pub(super) async fn serve(
 /// Speaks HTTP until the connection's end.
 async fn talk(
     stream: impl AsyncRead + AsyncWrite + Unpin,
+    door: Door,
     life: Arc<Life>,
     state: Arc<State>,
     mut deadlines: Deadlines,
@@ -67,7 +69,7 @@ async fn talk(
         let in_service = InService::new(life.clone());
         let (state, life) = (state.clone(), life.clone());
         async move {
-            let reply = routes::answer(&state, &life, request).await;
+            let reply = routes::answer(&state, &life, door, request).await;
             drop(in_service);
             Ok::<_, Infallible>(reply)
         }

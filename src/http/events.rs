@@ -1,11 +1,11 @@
-//! `/events`: what happened lately, as JSON; and `POST /-/recover`, which makes something happen.
+//! `/events`: what happened lately, as JSON.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hyper::StatusCode;
 use serde::Serialize;
 
-use super::query::{list, pairs, shown, target};
+use super::query::{list, pairs, shown, target, unknown};
 use super::reply::{Reply, json, text};
 use super::state::State;
 use crate::watch::events::{Event, Wanted, What};
@@ -32,29 +32,6 @@ pub(super) fn events(state: &State, query: Option<&str>) -> Reply {
     json(StatusCode::OK, body.expect("strings and numbers are always JSON") + "\n")
 }
 
-/// Has the targets drop their pooled connections and connect anew; the events tell what came of it.
-pub(super) fn recover(state: &State, query: Option<&str>) -> Reply {
-    let mut wanted = Vec::new();
-    for (name, value) in pairs(query.unwrap_or_default()) {
-        let target = match name.as_str() {
-            "target" | "target[]" => target(&name, value, state),
-            _ => Err(unknown(&name, "target")),
-        };
-        match target {
-            Ok(target) => wanted.push(target),
-            Err(wrong) => return text(StatusCode::BAD_REQUEST, format!("error: {wrong}")),
-        }
-    }
-    let mut recovering = String::new();
-    for slot in state.board.slots() {
-        if wanted.is_empty() || wanted.iter().any(|target| target == slot.name()) {
-            slot.recover();
-            recovering.push_str(&format!("recovering {}\n", slot.name()));
-        }
-    }
-    text(StatusCode::ACCEPTED, recovering)
-}
-
 fn wanted(query: Option<&str>, state: &State) -> Result<Wanted, String> {
     let mut wanted = Wanted { most: LIMIT, ..Wanted::default() };
     for (name, value) in pairs(query.unwrap_or_default()) {
@@ -67,10 +44,6 @@ fn wanted(query: Option<&str>, state: &State) -> Result<Wanted, String> {
         }
     }
     Ok(wanted)
-}
-
-fn unknown(name: &str, known: &str) -> String {
-    format!("there is no parameter `{}` here\n  parameters: {known}\n", shown(name))
 }
 
 /// The id of an event, or a time: ids are microseconds since 1970.

@@ -15,6 +15,7 @@ pub(super) enum Handler {
     Ready,
     Events,
     Recover,
+    Reload,
     Page,
     NotFound,
     /// Nothing answers: the request may not go on.
@@ -22,7 +23,7 @@ pub(super) enum Handler {
 }
 
 impl Handler {
-    pub(super) const ALL: [Handler; 13] = [
+    pub(super) const ALL: [Handler; 14] = [
         Handler::Metrics,
         Handler::Probe,
         Handler::Discovery,
@@ -33,6 +34,7 @@ impl Handler {
         Handler::Ready,
         Handler::Events,
         Handler::Recover,
+        Handler::Reload,
         Handler::Page,
         Handler::NotFound,
         Handler::Refused,
@@ -53,9 +55,15 @@ impl Handler {
             "/sd" => Handler::Discovery,
             "/events" => Handler::Events,
             "/-/recover" => Handler::Recover,
+            "/-/reload" => Handler::Reload,
             "/" => Handler::Page,
             _ => Handler::NotFound,
         }
+    }
+
+    /// Whether asking makes something happen.
+    pub(super) fn changes(self) -> bool {
+        matches!(self, Handler::Recover | Handler::Reload)
     }
 
     pub(super) fn label(self) -> &'static str {
@@ -70,6 +78,7 @@ impl Handler {
             Handler::Ready => "ready",
             Handler::Events => "events",
             Handler::Recover => "recover",
+            Handler::Reload => "reload",
             Handler::Page => "page",
             Handler::NotFound => "not_found",
             Handler::Refused => "refused",
@@ -102,7 +111,19 @@ impl Handler {
             Handler::Events | Handler::Discovery => {
                 &[StatusCode::OK, StatusCode::BAD_REQUEST, StatusCode::METHOD_NOT_ALLOWED]
             }
-            Handler::Recover => &[StatusCode::ACCEPTED, StatusCode::BAD_REQUEST, StatusCode::METHOD_NOT_ALLOWED],
+            Handler::Recover => &[
+                StatusCode::ACCEPTED,
+                StatusCode::BAD_REQUEST,
+                StatusCode::FORBIDDEN,
+                StatusCode::METHOD_NOT_ALLOWED,
+            ],
+            Handler::Reload => &[
+                StatusCode::OK,
+                StatusCode::BAD_REQUEST,
+                StatusCode::FORBIDDEN,
+                StatusCode::METHOD_NOT_ALLOWED,
+                StatusCode::SERVICE_UNAVAILABLE,
+            ],
             Handler::NotFound => &[StatusCode::NOT_FOUND],
             Handler::Refused => &[StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS],
             Handler::Health | Handler::HealthDetailed | Handler::Healthy | Handler::Page => {

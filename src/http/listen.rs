@@ -28,6 +28,7 @@ pub struct Listener {
 enum Bound {
     Tcp(TcpListener),
     Unix(UnixListener),
+    Control(UnixListener),
 }
 
 /// Where a socket listens. Written as it is written in a configuration.
@@ -76,6 +77,7 @@ impl Listener {
         match &self.socket {
             Bound::Tcp(socket) => socket.poll_accept(cx).map_ok(|(stream, _)| Stream::Tcp(stream)),
             Bound::Unix(socket) => socket.poll_accept(cx).map_ok(|(stream, _)| Stream::Unix(stream)),
+            Bound::Control(socket) => socket.poll_accept(cx).map_ok(|(stream, _)| Stream::Control(stream)),
         }
     }
 
@@ -142,6 +144,18 @@ fn hint_of_unix(cause: &io::Error) -> &'static str {
     }
 }
 
+/// What a person can do about the path of the control socket.
+fn hint_of_control(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        ErrorKind::AddrInUse => "a goneaway that runs already has it; stop that one, or say another path by `control:`",
+        ErrorKind::AlreadyExists => {
+            "only a socket is replaced; take it away if nobody needs it, or say another path by `control:`"
+        }
+        ErrorKind::NotFound => "make its folder first, or say another path by `control:`",
+        _ => "say a path by `control:` in whose folder the user that goneaway runs as may write, or `control: off`",
+    }
+}
+
 impl fmt::Display for BindError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "cannot listen on `{}`", self.address)
@@ -176,13 +190,23 @@ pub fn adopt(passed: Passed) -> io::Result<Vec<Listener>> {
     passed.0.into_iter().map(|socket| Listener::new(socket, None)).collect()
 }
 
+/// Listens at the control socket: the same routes for whoever may open it, without passwords. Needs a running runtime.
+pub fn bind_control(path: &Path) -> Result<Listener, BindError> {
+    let address = path.display().to_string();
+    let bound = unix::bind(path, unix::FOR_THE_USER, BACKLOG).and_then(|(socket, file)| {
+        let socket = UnixListener::from_std(socket.into())?;
+        Ok(Listener { socket: Bound::Control(socket), address: ListenAddress::Unix(address.clone()), _file: Some(file) })
+    });
+    bound.map_err(|cause| BindError { hint: hint_of_control(&cause), address, cause })
+}
+
 /// `unix:/path`, and `unix:///path` as a URL has it.
 fn bind_unix(path: &str) -> io::Result<Vec<Listener>> {
     let path = path.strip_prefix("//").filter(|path| path.starts_with('/')).unwrap_or(path);
     if !path.starts_with('/') {
         return Err(io::Error::new(ErrorKind::InvalidInput, "this is no absolute path"));
     }
-    let (socket, file) = unix::bind(Path::new(path), BACKLOG)?;
+    let (socket, file) = unix::bind(Path::new(path), unix::FOR_THE_GROUP, BACKLOG)?;
     Ok(vec![Listener::new(socket, Some(file))?])
 }
 
@@ -360,6 +384,20 @@ mod tests {
         assert!(!folder.path().exists());
         let url = format!("unix://{}", folder.path().display());
         assert_eq!(bind(&[url]).unwrap()[0].address().to_string(), folder.address());
+    }
+
+    #[tokio::test]
+    async fn the_control_socket_is_for_its_user_and_never_taken_from_a_daemon_that_lives() {
+        let folder = Folder::new("control");
+        drop(StdListener::bind(folder.path()).unwrap());
+        let ours = bind_control(&folder.path()).expect("what a dead daemon left is replaced");
+        assert_eq!(fs::metadata(folder.path()).unwrap().permissions().mode() & 0o777, 0o600);
+        let error = bind_control(&folder.path()).expect_err("it is in use");
+        assert_eq!(error.to_string(), format!("cannot listen on `{}`", folder.path().display()));
+        assert!(error.hint.contains("a goneaway that runs already has it"), "{}", error.hint);
+        UnixStream::connect(folder.path()).await.expect("what is in use is left alone");
+        drop(ours);
+        assert!(!folder.path().exists());
     }
 
     #[tokio::test]

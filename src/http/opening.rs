@@ -10,6 +10,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::guard::Guard;
+use super::stream::Door;
 use super::wire::Socket;
 
 /// A stream that is ready for HTTP.
@@ -25,7 +26,10 @@ const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; c
     connection: close\r\n\r\nerror: this port speaks HTTPS; write `https://...`\n";
 
 /// Speaks TLS if the rules of now want it.
-pub(super) async fn open(guard: &Guard, mut socket: Socket) -> io::Result<Opened> {
+pub(super) async fn open(guard: &Guard, door: Door, mut socket: Socket) -> io::Result<Opened> {
+    if door == Door::Control {
+        return Ok(Opened::Plain(socket));
+    }
     let Some(config) = guard.rules().await.tls.clone() else { return Ok(Opened::Plain(socket)) };
     if socket.first_byte().await?.is_some_and(|byte| byte != HANDSHAKE && byte.is_ascii_alphabetic()) {
         // What is not read is answered by a reset, which may overtake the words.

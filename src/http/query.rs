@@ -38,7 +38,8 @@ pub(super) enum Part {
 }
 
 pub(super) fn collector(asked: String, state: &State) -> Result<String, String> {
-    match state.collectors.iter().find(|(name, _)| *name == asked) {
+    let collectors = state.collectors();
+    match collectors.iter().find(|(name, _)| *name == asked) {
         Some((_, true)) => Ok(asked),
         Some((name, false)) => {
             // Those of our own have no flag.
@@ -48,8 +49,8 @@ pub(super) fn collector(asked: String, state: &State) -> Result<String, String> 
             ))
         }
         None => {
-            let on = state.collectors.iter().filter(|(_, on)| *on).map(|(name, _)| *name);
-            let off = state.collectors.iter().filter(|(_, on)| !*on).map(|(name, _)| *name);
+            let on = collectors.iter().filter(|(_, on)| *on).map(|(name, _)| *name);
+            let off = collectors.iter().filter(|(_, on)| !*on).map(|(name, _)| *name);
             Err(format!(
                 "there is no collector `{}` (collect[])\n  on: {}\n  off: {}\n",
                 shown(&asked),
@@ -62,11 +63,16 @@ pub(super) fn collector(asked: String, state: &State) -> Result<String, String> 
 
 /// A target by its name, for the parameter of that name.
 pub(super) fn target(parameter: &str, asked: String, state: &State) -> Result<String, String> {
-    if state.board.slots().iter().any(|slot| slot.name() == asked) {
+    let slots = state.board.slots();
+    if slots.iter().any(|slot| slot.name() == asked) {
         return Ok(asked);
     }
-    let known = state.board.slots().iter().map(|slot| slot.name());
+    let known = slots.iter().map(|slot| slot.name());
     Err(format!("there is no target `{}` ({parameter})\n  targets: {}\n", shown(&asked), list(known)))
+}
+
+pub(super) fn unknown(name: &str, known: &str) -> String {
+    format!("there is no parameter `{}` here\n  parameters: {known}\n", shown(name))
 }
 
 /// What a client sent, fit to be sent back: short, on one line, without control characters.

@@ -10,37 +10,61 @@ use hyper::{Method, Request, StatusCode};
 use tokio::time::Instant;
 
 use super::discovery::discovery;
-use super::events::{events, recover};
+use super::events::events;
 use super::handler::{Handler, PATHS};
+use super::lifecycle::{recover, refuses, reload};
 use super::life::Life;
 use super::page::page;
 use super::query::{pairs, target};
 use super::reply::{Reply, health_json, html, text};
 use super::scrape::scrape;
 use super::state::State;
+use super::stream::Door;
 use super::visit::visit;
 use crate::report::health::{detailed, look};
 
 /// Answers one request and counts it. A body, if there is one, is not read: hyper closes such a connection after the answer.
-pub(super) async fn answer(state: &State, life: &Arc<Life>, request: Request<Incoming>) -> Reply {
+pub(super) async fn answer(state: &State, life: &Arc<Life>, door: Door, request: Request<Incoming>) -> Reply {
     let asked = std::time::Instant::now();
     let (request, _body) = request.into_parts();
-    let rules = state.guard.rules().await;
-    let (handler, mut reply) = match state.guard.refuses(&rules, &request.headers).await {
-        Some(refusal) => (Handler::Refused, refusal),
-        None => route(state, life, &request, rules.tls.is_some()).await,
+    let rules = match door {
+        Door::Web => Some(state.guard.rules().await),
+        Door::Control => None,
     };
-    rules.complete(&mut reply);
+    let refusal = match &rules {
+        Some(rules) => state.guard.refuses(rules, &request.headers).await,
+        None => None,
+    };
+    let (handler, mut reply) = match refusal {
+        Some(refusal) => (Handler::Refused, refusal),
+        None => {
+            let is_tls = rules.as_ref().is_some_and(|rules| rules.tls.is_some());
+            route(state, life, door, &request, is_tls).await
+        }
+    };
+    if let Some(rules) = rules {
+        rules.complete(&mut reply);
+    }
     state.counters.answered(handler, reply.status(), asked.elapsed());
     reply
 }
 
-async fn route(state: &State, life: &Arc<Life>, request: &Parts, is_tls: bool) -> (Handler, Reply) {
+async fn route(
+    state: &State,
+    life: &Arc<Life>,
+    door: Door,
+    request: &Parts,
+    is_tls: bool,
+) -> (Handler, Reply) {
     let handler = Handler::of(request.uri.path(), &state.telemetry_path);
     let reply = match request.method {
         _ if handler == Handler::NotFound => not_found(&state.telemetry_path),
-        Method::POST if handler == Handler::Recover => recover(state, request.uri.query()),
-        _ if handler == Handler::Recover => wrong_method("POST"),
+        Method::POST if handler.changes() => match refuses(state, door, &request.headers) {
+            Some(refusal) => refusal,
+            None if handler == Handler::Reload => reload(state).await,
+            None => recover(state, request),
+        },
+        _ if handler.changes() => wrong_method("POST"),
         Method::GET | Method::HEAD => match handler {
             Handler::Metrics => scrape(state, life, request).await,
             Handler::Probe => match &state.visits {

@@ -1,8 +1,9 @@
 //! What every request is answered from.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
 use super::answer::Answers;
@@ -10,6 +11,7 @@ use super::families::Counters;
 use super::guard::Guard;
 use super::places::Places;
 use super::process::Process;
+use super::reload::Reload;
 use crate::metrics::{Block, BlockBuilder};
 use crate::watch::board::Board;
 use crate::watch::events::Events;
@@ -18,13 +20,16 @@ use crate::watch::visits::Visits;
 /// How many large answers are made at once, each on a thread of its own.
 const LARGE: usize = 2;
 
+/// Every collector that there is, and whether it is on.
+type Collectors = Arc<[(&'static str, bool)]>;
+
 /// What every request is answered from.
 #[derive(Debug)]
 pub struct State {
     pub(super) board: Arc<Board>,
     pub(super) events: Events,
     /// Every collector that there is, and whether it is on.
-    pub(super) collectors: Vec<(&'static str, bool)>,
+    collectors: Mutex<Collectors>,
     pub(super) telemetry_path: String,
     pub(super) counters: Counters,
     pub(super) started: Instant,
@@ -34,6 +39,9 @@ pub struct State {
     pub(super) guard: Guard,
     /// Collections at scrape time; nobody can ask for them where none.
     pub(super) visits: Option<Visits>,
+    /// Who reads the configuration anew; nobody where none.
+    pub(super) reloads: Option<mpsc::Sender<Reload>>,
+    lifecycle: AtomicBool,
     process: Process,
 }
 
@@ -48,7 +56,7 @@ impl State {
         State {
             board,
             events,
-            collectors,
+            collectors: Mutex::new(collectors.into()),
             telemetry_path: telemetry_path.to_owned(),
             counters: Counters::new(),
             started: Instant::now(),
@@ -57,8 +65,20 @@ impl State {
             large: Arc::new(Semaphore::new(LARGE)),
             guard: Guard::open(),
             visits: None,
+            reloads: None,
+            lifecycle: AtomicBool::new(true),
             process: Process::new(),
         }
+    }
+
+    /// Those of now.
+    pub(super) fn collectors(&self) -> Collectors {
+        self.collectors.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on these are on, and these are not.
+    pub fn set_collectors(&self, collectors: Vec<(&'static str, bool)>) {
+        *self.collectors.lock().unwrap_or_else(PoisonError::into_inner) = collectors.into();
     }
 
     /// Answers only whom the guard lets in.
@@ -69,6 +89,20 @@ impl State {
     /// Answers `/probe` too.
     pub fn visiting(self, visits: Visits) -> State {
         State { visits: Some(visits), ..self }
+    }
+
+    /// Answers `POST /-/reload` too.
+    pub fn reloading(self, reloads: mpsc::Sender<Reload>) -> State {
+        State { reloads: Some(reloads), ..self }
+    }
+
+    /// Whether POST requests that change something are taken at the addresses that are listened on.
+    pub fn set_lifecycle(&self, on: bool) {
+        self.lifecycle.store(on, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_lifecycle(&self) -> bool {
+        self.lifecycle.load(Ordering::Relaxed)
     }
 
     /// The configuration was loaded anew, or could not be.

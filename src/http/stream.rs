@@ -20,6 +20,17 @@ const UNIX_SEND_BYTES: usize = 64 * 1024;
 pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// By the control socket.
+    Control(UnixStream),
+}
+
+/// Where a request comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Door {
+    /// By an address that is listened on: the web configuration says who may.
+    Web,
+    /// By the control socket: whoever may open it is an operator.
+    Control,
 }
 
 /// The same said to whichever it is.
@@ -27,7 +38,7 @@ macro_rules! either {
     ($self:expr, $stream:ident => $then:expr) => {
         match $self {
             Stream::Tcp($stream) => $then,
-            Stream::Unix($stream) => $then,
+            Stream::Unix($stream) | Stream::Control($stream) => $then,
         }
     };
 }
@@ -37,7 +48,7 @@ impl Stream {
     pub(super) fn prepare(&self, answering: Duration) {
         let stream = match self {
             Stream::Tcp(stream) => stream,
-            Stream::Unix(stream) => {
+            Stream::Unix(stream) | Stream::Control(stream) => {
                 let _ = SockRef::from(stream).set_send_buffer_size(UNIX_SEND_BYTES);
                 return;
             }
@@ -47,6 +58,14 @@ impl Stream {
         // What the system has taken from us and the client does not take from the system.
         #[cfg(target_os = "linux")]
         let _ = SockRef::from(stream).set_tcp_user_timeout(Some(answering));
+    }
+
+    /// By which door its requests come.
+    pub(super) fn door(&self) -> Door {
+        match self {
+            Stream::Tcp(_) | Stream::Unix(_) => Door::Web,
+            Stream::Control(_) => Door::Control,
+        }
     }
 
     /// The first byte that the client sent; it stays to be read. None when it sends none.

@@ -59,8 +59,8 @@ impl Site {
         Site { address, state, shutdown, served }
     }
 
-    fn slot(&self, name: &str) -> &Slot {
-        self.state.board.slots().iter().find(|slot| slot.name() == name).expect("a slot of this name")
+    fn slot(&self, name: &str) -> Arc<Slot> {
+        self.state.board.slots().iter().find(|slot| slot.name() == name).expect("a slot of this name").clone()
     }
 
     /// The target's last probe ended so, and its kept connection answers.

@@ -11,7 +11,10 @@ use std::path::{Path, PathBuf};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 /// Who may connect: the user and the group that goneaway runs as.
-const MODE: u32 = 0o660;
+pub(super) const FOR_THE_GROUP: u32 = 0o660;
+
+/// Only the user that goneaway runs as, and root.
+pub(super) const FOR_THE_USER: u32 = 0o600;
 
 /// The file of a socket that is ours. It goes with this, unless another file has taken its place.
 #[derive(Debug)]
@@ -33,7 +36,7 @@ impl Drop for SocketFile {
 }
 
 /// Listens at a path, in the place of a socket that nobody listens on any more.
-pub(super) fn bind(path: &Path, backlog: i32) -> io::Result<(Socket, SocketFile)> {
+pub(super) fn bind(path: &Path, mode: u32, backlog: i32) -> io::Result<(Socket, SocketFile)> {
     let address = SockAddr::unix(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     match socket.bind(&address) {
@@ -45,7 +48,7 @@ pub(super) fn bind(path: &Path, backlog: i32) -> io::Result<(Socket, SocketFile)
     }
     let file = SocketFile { path: path.to_owned(), file: identity(path)? };
     // Nobody gets in before it listens, so the mode of a moment ago let nobody in.
-    fs::set_permissions(path, Permissions::from_mode(MODE))?;
+    fs::set_permissions(path, Permissions::from_mode(mode))?;
     socket.set_nonblocking(true)?;
     socket.listen(backlog)?;
     Ok((socket, file))

@@ -20,10 +20,10 @@ crate::metrics! {
     UP: gauge "mysql_up" {};
 }
 
-/// All targets, in the order of their names.
+/// All targets, in the order of their names. A reload puts others in their place.
 #[derive(Debug)]
 pub struct Board {
-    slots: Vec<Arc<Slot>>,
+    slots: Mutex<Arc<[Arc<Slot>]>>,
 }
 
 /// One target's place on the board. Its task writes, everybody reads.
@@ -91,17 +91,24 @@ pub struct Filter {
 
 impl Board {
     pub fn new(slots: Vec<Arc<Slot>>) -> Board {
-        Board { slots }
+        Board { slots: Mutex::new(slots.into()) }
     }
 
-    pub fn slots(&self) -> &[Arc<Slot>] {
-        &self.slots
+    /// Those of now.
+    pub fn slots(&self) -> Arc<[Arc<Slot>]> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on there are these.
+    pub(super) fn put(&self, slots: Vec<Arc<Slot>>) {
+        *self.slots.lock().unwrap_or_else(PoisonError::into_inner) = slots.into();
     }
 
     /// The blocks of a scrape that arrived now. The targets are told, so that they can be just in time for the next.
     pub fn scrape(&self, filter: &Filter, now: Instant) -> Vec<Arc<Block>> {
-        let mut blocks = Vec::with_capacity(self.slots.len() * 4);
-        for slot in &self.slots {
+        let slots = self.slots();
+        let mut blocks = Vec::with_capacity(slots.len() * 4);
+        for slot in slots.iter() {
             if filter.targets.is_empty() || filter.targets.contains(&slot.name) {
                 slot.scraped.send_replace(Some(now));
                 slot.blocks(&filter.collectors, now, &mut blocks);
@@ -131,6 +138,25 @@ impl Slot {
 
     pub fn label(&self) -> Option<&str> {
         self.label.as_deref()
+    }
+
+    /// Begins with what is known of the same server from a target that this one takes the place of. What collectors
+    /// that are not on any more have copied is left behind.
+    pub(super) fn inherit(&self, before: &Slot, is_on: impl Fn(&str) -> bool) {
+        let (up_until, mut copied, known) = {
+            let before = before.state();
+            (before.up_until, before.copied.clone(), before.snapshot.clone())
+        };
+        copied.retain(|name, copied| !copied.is_collector || is_on(name));
+        let mut state = self.state();
+        let snapshot = Snapshot {
+            address: state.snapshot.address.clone(),
+            required: state.snapshot.required,
+            every: state.snapshot.every,
+            ..(*known).clone()
+        };
+        (state.up_until, state.copied, state.snapshot) = (up_until, copied, Arc::new(snapshot));
+        self.scraped.send_replace(*before.scraped.borrow());
     }
 
     /// When scrapes arrive.

@@ -115,6 +115,11 @@ impl TlsPolicy {
 }
 
 impl SystemRoots {
+    /// For whoever connects to something else than a server of MySQL.
+    pub(crate) fn authorities(&self) -> Result<Arc<RootCertStore>, String> {
+        self.store().map_err(|mistake| mistake.problem)
+    }
+
     fn store(&self) -> Result<Arc<RootCertStore>, TlsMistake> {
         let store = self.store.get_or_init(|| {
             let loaded = rustls_native_certs::load_native_certs();
