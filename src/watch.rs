@@ -40,6 +40,7 @@ mod shelf;
 mod told;
 mod seat;
 pub mod visits;
+pub mod look;
 mod task;
 
 use std::collections::HashMap;
@@ -62,7 +63,6 @@ use self::recovery::Recovery;
 use self::rounds::Place;
 use self::seat::Seat;
 use self::shelf::Shelf;
-use self::snapshot::Snapshot;
 use self::stall::Stalls;
 use self::target::Target;
 use self::visits::{Rules, Visits};
@@ -112,12 +112,7 @@ impl Watch {
         let is_configured = |name: &str| targets.iter().any(|target| target.name == name);
         let keeper = common.state_directory.as_deref().map(|directory| Keeper::open(directory, is_configured));
         let seat = |(place, target): (usize, Arc<Target>)| {
-            let snapshot = Snapshot {
-                address: target.access.endpoint.to_string(),
-                required: target.required,
-                every: target.every,
-                ..Snapshot::default()
-            };
+            let snapshot = target.unknown();
             let budget = Budget::reserving(target.connections, &[Purpose::Probe, Purpose::Evidence]);
             let instruments = TargetInstruments::new(target.every, budget.clone());
             for collector in &target.collectors {

@@ -106,9 +106,13 @@ impl Handler {
                 StatusCode::METHOD_NOT_ALLOWED,
                 StatusCode::SERVICE_UNAVAILABLE,
             ],
-            Handler::HealthDb | Handler::Ready => {
-                &[StatusCode::OK, StatusCode::METHOD_NOT_ALLOWED, StatusCode::SERVICE_UNAVAILABLE]
-            }
+            Handler::HealthDb => &[
+                StatusCode::OK,
+                StatusCode::BAD_REQUEST,
+                StatusCode::METHOD_NOT_ALLOWED,
+                StatusCode::SERVICE_UNAVAILABLE,
+            ],
+            Handler::Ready => &[StatusCode::OK, StatusCode::METHOD_NOT_ALLOWED, StatusCode::SERVICE_UNAVAILABLE],
             Handler::Events | Handler::Discovery | Handler::Page => {
                 &[StatusCode::OK, StatusCode::BAD_REQUEST, StatusCode::METHOD_NOT_ALLOWED]
             }

@@ -18,6 +18,11 @@ pub(super) fn json(status: StatusCode, body: impl Into<Bytes>) -> Reply {
     fresh(status, "application/json", body)
 }
 
+/// How healthy something is, in the form that is named so.
+pub(super) fn health_json(body: impl Into<Bytes>) -> Reply {
+    fresh(StatusCode::OK, "application/health+json", body)
+}
+
 /// A page that loads only what is its own, and runs only that.
 pub(super) fn html(body: impl Into<Bytes>) -> Reply {
     let mut reply = fresh(StatusCode::OK, "text/html; charset=utf-8", body);

@@ -15,7 +15,8 @@ use super::handler::{Handler, PATHS};
 use super::lifecycle::{recover, refuses, reload};
 use super::life::Life;
 use super::page::{page, part};
-use super::reply::{Reply, json, text};
+use super::query::{pairs, target};
+use super::reply::{Reply, health_json, text};
 use super::scrape::scrape;
 use super::state::State;
 use super::stream::Door;
@@ -74,6 +75,7 @@ async fn route(
             Handler::Events => events(state, request.uri.query()),
             Handler::Page => page(state, request.uri.query()),
             Handler::Asset => part(request.uri.path()).unwrap_or_else(|| not_found(&state.telemetry_path)),
+            Handler::HealthDb => health_db(state, request.uri.query()),
             other => health(state, other),
         },
         _ => wrong_method("GET, HEAD"),
@@ -81,18 +83,32 @@ async fn route(
     (handler, reply)
 }
 
+/// Whether all required targets pass. One that is asked for by name is required by whoever asks.
+fn health_db(state: &State, query: Option<&str>) -> Reply {
+    let mut wanted = Vec::new();
+    for (name, value) in pairs(query.unwrap_or_default()) {
+        // Load balancers add parameters of their own against caches.
+        if matches!(name.as_str(), "target" | "target[]") {
+            match target(&name, value, state) {
+                Ok(target) => wanted.push(target),
+                Err(wrong) => return text(StatusCode::BAD_REQUEST, format!("error: {wrong}")),
+            }
+        }
+    }
+    let mut targets = look(&state.board, Instant::now());
+    targets.retain(|target| wanted.is_empty() || wanted.contains(&target.name));
+    let failing = targets.iter().any(|target| (target.snapshot.required || !wanted.is_empty()) && !target.passes());
+    let status = if failing { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    text(status, targets.iter().map(|target| target.line() + "\n").collect::<String>())
+}
+
 fn health(state: &State, handler: Handler) -> Reply {
     let targets = look(&state.board, Instant::now());
     match handler {
-        Handler::HealthDb => {
-            let failing = targets.iter().any(|target| target.snapshot.required && !target.passes());
-            let status = if failing { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-            text(status, targets.iter().map(|target| target.line() + "\n").collect::<String>())
-        }
         Handler::HealthDetailed => {
             let uptime: Duration = state.started.elapsed();
             let body = serde_json::to_string_pretty(&detailed(&targets, uptime));
-            json(StatusCode::OK, body.expect("strings and numbers are always JSON") + "\n")
+            health_json(body.expect("strings and numbers are always JSON") + "\n")
         }
         Handler::Ready => {
             let waiting: Vec<&str> =

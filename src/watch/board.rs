@@ -38,8 +38,6 @@ pub struct Slot {
     scraped: watch::Sender<Option<Instant>>,
     /// How often somebody asked to connect anew.
     recoveries: watch::Sender<u64>,
-    /// How often there was something new to judge.
-    news: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +46,8 @@ struct State {
     copied: BTreeMap<&'static str, Copied>,
     up_until: Option<(Instant, SystemTime)>,
     snapshot: Arc<Snapshot>,
+    /// How often there was something new to judge.
+    news: u64,
     findings: Arc<[Finding]>,
     /// The findings' families.
     judged: Arc<Block>,
@@ -129,7 +129,6 @@ impl Slot {
             state: Mutex::new(state),
             scraped: watch::Sender::new(None),
             recoveries: watch::Sender::new(0),
-            news: watch::Sender::new(0),
         }
     }
 
@@ -191,9 +190,9 @@ impl Slot {
         state.judged = Arc::new(block);
     }
 
-    /// When there is something new to judge.
-    pub fn news(&self) -> watch::Receiver<u64> {
-        self.news.subscribe()
+    /// Changes when there is something new to judge: a probe has ended, a collector has brought something.
+    pub fn news(&self) -> u64 {
+        self.state().news
     }
 
     /// Everything that a scrape would show of it now.
@@ -210,12 +209,11 @@ impl Slot {
 
     /// The families of our own, encoded anew.
     pub fn publish(&self, own: Block, snapshot: Snapshot) {
-        {
-            let mut state = self.state();
-            state.own = Arc::new(own);
-            state.snapshot = Arc::new(snapshot);
-        }
-        self.news.send_modify(|count| *count += 1);
+        let mut state = self.state();
+        let probed = |snapshot: &Snapshot| snapshot.probe.as_ref().map(|probe| probe.at);
+        state.news += u64::from(probed(&snapshot) != probed(&state.snapshot));
+        state.own = Arc::new(own);
+        state.snapshot = Arc::new(snapshot);
     }
 
     /// Some authenticated connection answered: `mysql_up` is 1 until then.
@@ -226,12 +224,18 @@ impl Slot {
 
     /// What a collector copied; shown until it is too old or the server is down.
     pub fn copied(&self, collector: &'static str, block: Block, until: Instant) {
-        self.state().copied.insert(collector, Copied::new(block, until, true));
+        self.copy(collector, Copied::new(block, until, true));
     }
 
     /// Families of our own that were made from what the server said, and are as old as that.
     pub fn copied_by_us(&self, name: &'static str, block: Block, until: Instant) {
-        self.state().copied.insert(name, Copied::new(block, until, false));
+        self.copy(name, Copied::new(block, until, false));
+    }
+
+    fn copy(&self, name: &'static str, copied: Copied) {
+        let mut state = self.state();
+        state.copied.insert(name, copied);
+        state.news += 1;
     }
 
     fn blocks(&self, collectors: &[String], now: Instant, out: &mut Vec<Arc<Block>>) {

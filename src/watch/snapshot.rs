@@ -20,6 +20,16 @@ pub struct Snapshot {
     /// Whether `/health/db` depends on it.
     pub required: bool,
     pub every: Duration,
+    /// How long a probe may take.
+    pub timeout: Duration,
+    /// The account's name as configured.
+    pub user: String,
+    /// The account as the server knows it, `user@host`.
+    pub account: Option<String>,
+    /// The schema and the table of pt-heartbeat, as configured.
+    pub heartbeat: (String, String),
+    /// Whether it is reached within this machine.
+    pub is_local: bool,
     /// `None` until the first probe has ended.
     pub probe: Option<ProbeResult>,
     pub last_success: Option<SystemTime>,

@@ -11,6 +11,7 @@ use super::backoff::Spacing;
 use super::ladder;
 use super::pools::{Exercise, Plan};
 use super::recovery::Manner;
+use super::snapshot::Snapshot;
 use crate::collect::{self, COLLECTORS, Collector, Pace, Tunables};
 use crate::config::{self, Judges, Loaded, Mistakes};
 use crate::mysql::endpoint::Endpoint;
@@ -51,6 +52,20 @@ pub struct Target {
 const LONGEST: Duration = Duration::from_secs(60);
 
 impl Target {
+    /// What is known of it before anything was tried.
+    pub fn unknown(&self) -> Snapshot {
+        Snapshot {
+            address: self.access.endpoint.to_string(),
+            required: self.required,
+            every: self.every,
+            timeout: self.timeout,
+            user: self.access.user.clone(),
+            heartbeat: (self.tunables.heartbeat_database.clone(), self.tunables.heartbeat_table.clone()),
+            is_local: self.access.endpoint.is_local(),
+            ..Snapshot::default()
+        }
+    }
+
     /// The collectors that ask within the rounds, those last that may wait for others' locks.
     pub fn quick(&self) -> Vec<&'static Collector> {
         let is_quick = |collector: &&'static Collector| collector.pace != Pace::Behind && !self.is_apart(collector);

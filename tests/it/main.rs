@@ -34,4 +34,5 @@ mod storm;
 mod asked;
 mod tuned;
 mod scraped;
+mod findings;
 mod readme;

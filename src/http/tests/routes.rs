@@ -30,7 +30,7 @@ async fn every_path_answers_under_both_of_its_names() {
     for (path, content_type, body) in [
         ("/health", TEXT, "ok\n"),
         ("/health/db", TEXT, "orders: ok\nbilling: ok\n"),
-        ("/health/detailed", "application/json", "{\n  \"status\": \"healthy\""),
+        ("/health/detailed", "application/health+json", "{\n  \"status\": \"pass\""),
         ("/-/healthy", TEXT, "ok\n"),
         ("/-/ready", TEXT, "ready\n"),
         ("/", "text/html; charset=utf-8", "<!doctype html>"),
@@ -131,7 +131,17 @@ async fn the_database_route_fails_while_a_required_target_does() {
     let answer = site.get("/health/db").await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.text(), "orders: ok\nbilling: failed phase=tcp reason=refused (not required)\n");
-    assert!(site.get("/health/detailed").await.text().contains("\"status\": \"degraded\""));
+    assert!(site.get("/health/detailed").await.text().starts_with("{\n  \"status\": \"warn\""));
+    // Who asks for it by name wants to know.
+    let answer = site.get("/health/db?target=billing").await;
+    assert_eq!((answer.status, answer.text()), (503, "billing: failed phase=tcp reason=refused (not required)\n"));
+    let answer = site.get("/api/health/db?target=orders&nocache=1").await;
+    assert_eq!((answer.status, answer.text()), (200, "orders: ok\n"));
+    let answer = site.get("/health/db?target=other").await;
+    assert_eq!(
+        (answer.status, answer.text()),
+        (400, "error: there is no target `other` (target)\n  targets: orders, billing\n")
+    );
 }
 
 #[tokio::test]
