@@ -25,7 +25,7 @@ pub(super) enum Handler {
 }
 
 impl Handler {
-    pub(super) const ALL: [Handler; 14] = [
+    pub(super) const ALL: [Handler; 15] = [
         Handler::Metrics,
         Handler::Probe,
         Handler::Discovery,
