@@ -23,6 +23,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use self::daemon::At;
 use self::examine::{Part, examine};
 use self::exit::{Exit, complain};
 use self::mysqld_exporter::MysqldExporterFlags;
@@ -86,6 +87,8 @@ enum Command {
     Status {
         /// Targets by name; none means all
         targets: Vec<String>,
+        #[command(flatten)]
+        at: At,
         /// How to report
         #[arg(long, value_enum, default_value_t)]
         output: Output,
@@ -94,6 +97,8 @@ enum Command {
     Diagnose {
         /// Targets by name; none means all
         targets: Vec<String>,
+        #[command(flatten)]
+        at: At,
         /// How to report
         #[arg(long, value_enum, default_value_t)]
         output: Output,
@@ -144,12 +149,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let exit = match &arguments.command {
         None | Some(Command::Serve) => with(loaded(), serve::serve),
         Some(Command::Check { targets, output }) => with(loaded(), |loaded| check::check(loaded, targets, *output)),
-        Some(Command::Status { targets, output }) => {
-            with(loaded(), |loaded| examine(&loaded, targets, Part::Status, *output))
-        }
-        Some(Command::Diagnose { targets, output }) => {
-            with(loaded(), |loaded| examine(&loaded, targets, Part::Diagnosis, *output))
-        }
+        Some(Command::Status { targets, at, output }) => examine(at, loaded, targets, Part::Status, *output),
+        Some(Command::Diagnose { targets, at, output }) => examine(at, loaded, targets, Part::Diagnosis, *output),
         Some(Command::Config { command: ConfigCommand::Check }) => config::check(&loaded()),
         Some(Command::Config { command: ConfigCommand::Show }) => config::show(&loaded()),
         Some(Command::Config { command: ConfigCommand::FromMysqldExporter }) => config::from_mysqld_exporter(&sources),
