@@ -96,6 +96,8 @@ enum Command {
     Status {
         /// Targets by name; none means all
         targets: Vec<String>,
+        #[command(flatten)]
+        at: At,
         /// How to report
         #[arg(long, value_enum, default_value_t)]
         output: Output,
@@ -104,6 +106,8 @@ enum Command {
     Diagnose {
         /// Targets by name; none means all
         targets: Vec<String>,
+        #[command(flatten)]
+        at: At,
         /// How to report
         #[arg(long, value_enum, default_value_t)]
         output: Output,
@@ -183,12 +187,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let words: Vec<String> = seconds.iter().chain(targets).cloned().collect();
             with(loaded(), |loaded| monitor::monitor(loaded, at, &words, *output))
         }
-        Some(Command::Status { targets, output }) => {
-            with(loaded(), |loaded| examine(&loaded, targets, Part::Status, *output))
-        }
-        Some(Command::Diagnose { targets, output }) => {
-            with(loaded(), |loaded| examine(&loaded, targets, Part::Diagnosis, *output))
-        }
+        Some(Command::Status { targets, at, output }) => examine(at, loaded, targets, Part::Status, *output),
+        Some(Command::Diagnose { targets, at, output }) => examine(at, loaded, targets, Part::Diagnosis, *output),
         Some(Command::Config { command: ConfigCommand::Check }) => config::check(&loaded()),
         Some(Command::Config { command: ConfigCommand::Show }) => config::show(&loaded()),
         Some(Command::Config { command: ConfigCommand::FromMysqldExporter }) => config::from_mysqld_exporter(&sources),

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::daemon::{self, At, Found};
 use super::exit::{Exit, complain, report};
 use super::output::Output;
+use super::runtime;
 use super::targets::chosen;
-use crate::config::Loaded;
+use crate::config::{Loaded, Mistakes};
+use crate::http::{Client, Unanswered};
 use crate::report::judge::judge;
 use crate::report::picture::{Picture, picture};
 use crate::watch::finding::Severity;
@@ -27,19 +30,38 @@ pub(super) enum Part {
 /// How many targets are looked at at once: more of them would measure each other.
 const AT_ONCE: usize = 8;
 
-/// Tells of the named targets, in the order of their names. The exit code is that of the worst finding.
-pub(super) fn examine(loaded: &Loaded, names: &[String], part: Part, output: Output) -> Exit {
-    let targets = match chosen(loaded, names) {
-        Ok(targets) => targets,
+/// Tells of the named targets, in the order of their names: what a running daemon knows, else what a look shows. The exit
+/// code is that of the worst finding.
+pub(super) fn examine(
+    at: &At,
+    load: impl FnOnce() -> Result<Loaded, Mistakes>,
+    names: &[String],
+    part: Part,
+    output: Output,
+) -> Exit {
+    let pictures = match daemon::find(at, load) {
         Err(exit) => return exit,
+        Ok(Found::Running(client)) => {
+            runtime::run(ask(&client, names)).and_then(|asked| asked.map_err(|unanswered| complain(&unanswered)))
+        }
+        Ok(Found::Nobody(loaded)) => chosen(&loaded, names).and_then(|targets| runtime::run(look_at_all(targets))),
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return complain(&format!("error: cannot start the runtime\n  cause: {error}")),
-    };
-    let pictures = runtime.block_on(look_at_all(targets));
-    runtime.shutdown_background();
-    tell(&pictures, part, output)
+    match pictures {
+        Ok(pictures) => tell(&pictures, part, output),
+        Err(exit) => exit,
+    }
+}
+
+/// What the daemon knows.
+async fn ask(client: &Client, names: &[String]) -> Result<Vec<Picture>, Unanswered> {
+    let query: Vec<String> = names.iter().map(|name| format!("target={}", encoded(name))).collect();
+    client.get(&format!("/api/status?{}", query.join("&"))).await?.json()
+}
+
+/// A name as it stands in a query.
+fn encoded(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    name.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 fn tell(pictures: &[Picture], part: Part, output: Output) -> Exit {

@@ -218,14 +218,15 @@ fn control(text: &str, base: &Path) -> Result<Value, String> {
     }
     let path = text.strip_prefix("unix:").unwrap_or(text);
     if path.starts_with('@') || path.ends_with('/') || path.is_empty() {
-        return Err(format!("`{text}` is not the path of a unix socket; write one such as `/run/goneaway/goneaway.sock`"));
+        return Err(format!(
+            "`{text}` is not the path of a unix socket; write one such as `/run/goneaway/goneaway.sock`"
+        ));
     }
     let path = base.join(path);
     match path.as_os_str().len() > SOCKET_BYTES {
-        true => Err(format!(
-            "`{}` is too long; the path of a unix socket has at most {SOCKET_BYTES} bytes",
-            path.display()
-        )),
+        true => {
+            Err(format!("`{}` is too long; the path of a unix socket has at most {SOCKET_BYTES} bytes", path.display()))
+        }
         false => Ok(Value::Path(path)),
     }
 }
@@ -317,7 +318,10 @@ mod tests {
         check("g.sock", Ok(Value::Path("/etc/x/g.sock".into())));
         check("off", text("off"));
         check("false", Err("`false` is no path; write `off`"));
-        check("/run/", Err("`/run/` is not the path of a unix socket; write one such as `/run/goneaway/goneaway.sock`"));
+        check(
+            "/run/",
+            Err("`/run/` is not the path of a unix socket; write one such as `/run/goneaway/goneaway.sock`"),
+        );
         check("@g", Err("`@g` is not the path of a unix socket; write one such as `/run/goneaway/goneaway.sock`"));
         let long = format!("/{}", "x".repeat(107));
         check(&long, Err(&format!("`{long}` is too long; the path of a unix socket has at most 107 bytes")));

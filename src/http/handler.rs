@@ -11,6 +11,7 @@ pub(super) enum Handler {
     Health,
     HealthDb,
     HealthDetailed,
+    Status,
     Healthy,
     Ready,
     Events,
@@ -25,13 +26,14 @@ pub(super) enum Handler {
 }
 
 impl Handler {
-    pub(super) const ALL: [Handler; 15] = [
+    pub(super) const ALL: [Handler; 16] = [
         Handler::Metrics,
         Handler::Probe,
         Handler::Discovery,
         Handler::Health,
         Handler::HealthDb,
         Handler::HealthDetailed,
+        Handler::Status,
         Handler::Healthy,
         Handler::Ready,
         Handler::Events,
@@ -52,6 +54,7 @@ impl Handler {
             "/health" | "/api/health" => Handler::Health,
             "/health/db" | "/api/health/db" => Handler::HealthDb,
             "/health/detailed" | "/api/health/detailed" => Handler::HealthDetailed,
+            "/api/status" => Handler::Status,
             "/-/healthy" => Handler::Healthy,
             "/-/ready" => Handler::Ready,
             "/probe" => Handler::Probe,
@@ -78,6 +81,7 @@ impl Handler {
             Handler::Health => "health",
             Handler::HealthDb => "health_db",
             Handler::HealthDetailed => "health_detailed",
+            Handler::Status => "status",
             Handler::Healthy => "healthy",
             Handler::Ready => "ready",
             Handler::Events => "events",
@@ -113,15 +117,12 @@ impl Handler {
                 StatusCode::SERVICE_UNAVAILABLE,
             ],
             Handler::Ready => &[StatusCode::OK, StatusCode::METHOD_NOT_ALLOWED, StatusCode::SERVICE_UNAVAILABLE],
-            Handler::Events | Handler::Discovery | Handler::Page => {
+            Handler::Events | Handler::Discovery | Handler::Status | Handler::Page => {
                 &[StatusCode::OK, StatusCode::BAD_REQUEST, StatusCode::METHOD_NOT_ALLOWED]
             }
-            Handler::Recover => &[
-                StatusCode::ACCEPTED,
-                StatusCode::BAD_REQUEST,
-                StatusCode::FORBIDDEN,
-                StatusCode::METHOD_NOT_ALLOWED,
-            ],
+            Handler::Recover => {
+                &[StatusCode::ACCEPTED, StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN, StatusCode::METHOD_NOT_ALLOWED]
+            }
             Handler::Reload => &[
                 StatusCode::OK,
                 StatusCode::BAD_REQUEST,
@@ -139,7 +140,7 @@ impl Handler {
 }
 
 /// The paths that answer, for who asked for another one.
-pub(super) const PATHS: [&str; 12] = [
+pub(super) const PATHS: [&str; 13] = [
     "/",
     "/health",
     "/health/db",
@@ -147,6 +148,7 @@ pub(super) const PATHS: [&str; 12] = [
     "/api/health",
     "/api/health/db",
     "/api/health/detailed",
+    "/api/status",
     "/-/healthy",
     "/-/ready",
     "/events",

@@ -195,7 +195,11 @@ pub fn bind_control(path: &Path) -> Result<Listener, BindError> {
     let address = path.display().to_string();
     let bound = unix::bind(path, unix::FOR_THE_USER, BACKLOG).and_then(|(socket, file)| {
         let socket = UnixListener::from_std(socket.into())?;
-        Ok(Listener { socket: Bound::Control(socket), address: ListenAddress::Unix(address.clone()), _file: Some(file) })
+        Ok(Listener {
+            socket: Bound::Control(socket),
+            address: ListenAddress::Unix(address.clone()),
+            _file: Some(file),
+        })
     });
     bound.map_err(|cause| BindError { hint: hint_of_control(&cause), address, cause })
 }

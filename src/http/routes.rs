@@ -12,16 +12,17 @@ use tokio::time::Instant;
 use super::discovery::discovery;
 use super::events::events;
 use super::handler::{Handler, PATHS};
-use super::lifecycle::{recover, refuses, reload};
 use super::life::Life;
+use super::lifecycle::{recover, refuses, reload};
 use super::page::{page, part};
 use super::query::{pairs, target};
-use super::reply::{Reply, health_json, text};
+use super::reply::{Reply, health_json, json, text};
 use super::scrape::scrape;
 use super::state::State;
 use super::stream::Door;
 use super::visit::visit;
 use crate::report::health::{detailed, look};
+use crate::report::picture::{Picture, picture};
 
 /// Answers one request and counts it. A body, if there is one, is not read: hyper closes such a connection after the answer.
 pub(super) async fn answer(state: &State, life: &Arc<Life>, door: Door, request: Request<Incoming>) -> Reply {
@@ -49,13 +50,7 @@ pub(super) async fn answer(state: &State, life: &Arc<Life>, door: Door, request:
     reply
 }
 
-async fn route(
-    state: &State,
-    life: &Arc<Life>,
-    door: Door,
-    request: &Parts,
-    is_tls: bool,
-) -> (Handler, Reply) {
+async fn route(state: &State, life: &Arc<Life>, door: Door, request: &Parts, is_tls: bool) -> (Handler, Reply) {
     let handler = Handler::of(request.uri.path(), &state.telemetry_path);
     let reply = match request.method {
         _ if handler == Handler::NotFound => not_found(&state.telemetry_path),
@@ -76,6 +71,7 @@ async fn route(
             Handler::Page => page(state, request.uri.query()),
             Handler::Asset => part(request.uri.path()).unwrap_or_else(|| not_found(&state.telemetry_path)),
             Handler::HealthDb => health_db(state, request.uri.query()),
+            Handler::Status => status(state, request.uri.query()),
             other => health(state, other),
         },
         _ => wrong_method("GET, HEAD"),
@@ -85,21 +81,41 @@ async fn route(
 
 /// Whether all required targets pass. One that is asked for by name is required by whoever asks.
 fn health_db(state: &State, query: Option<&str>) -> Reply {
-    let mut wanted = Vec::new();
-    for (name, value) in pairs(query.unwrap_or_default()) {
-        // Load balancers add parameters of their own against caches.
-        if matches!(name.as_str(), "target" | "target[]") {
-            match target(&name, value, state) {
-                Ok(target) => wanted.push(target),
-                Err(wrong) => return text(StatusCode::BAD_REQUEST, format!("error: {wrong}")),
-            }
-        }
-    }
+    let wanted = match wanted(state, query) {
+        Ok(wanted) => wanted,
+        Err(refusal) => return refusal,
+    };
     let mut targets = look(&state.board, Instant::now());
     targets.retain(|target| wanted.is_empty() || wanted.contains(&target.name));
     let failing = targets.iter().any(|target| (target.snapshot.required || !wanted.is_empty()) && !target.passes());
     let status = if failing { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     text(status, targets.iter().map(|target| target.line() + "\n").collect::<String>())
+}
+
+/// The whole picture, for the commands `status` and `diagnose`.
+fn status(state: &State, query: Option<&str>) -> Reply {
+    let wanted = match wanted(state, query) {
+        Ok(wanted) => wanted,
+        Err(refusal) => return refusal,
+    };
+    let (slots, now) = (state.board.slots(), Instant::now());
+    let of_them = slots.iter().filter(|slot| wanted.is_empty() || wanted.iter().any(|name| name == slot.name()));
+    let pictures: Vec<Picture> = of_them.map(|slot| picture(slot, now)).collect();
+    let body = serde_json::to_string(&pictures);
+    json(StatusCode::OK, body.expect("strings and numbers are always JSON") + "\n")
+}
+
+/// The targets that are asked for by name; none means all.
+fn wanted(state: &State, query: Option<&str>) -> Result<Vec<String>, Reply> {
+    let mut wanted = Vec::new();
+    for (name, value) in pairs(query.unwrap_or_default()) {
+        // Load balancers add parameters of their own against caches.
+        if matches!(name.as_str(), "target" | "target[]") {
+            let target = target(&name, value, state);
+            wanted.push(target.map_err(|wrong| text(StatusCode::BAD_REQUEST, format!("error: {wrong}")))?);
+        }
+    }
+    Ok(wanted)
 }
 
 fn health(state: &State, handler: Handler) -> Reply {

@@ -40,7 +40,7 @@ impl Judge {
     pub fn new(board: Arc<Board>) -> Judge {
         let mut judge = Judge { board, cases: HashMap::new() };
         let now = Instant::now();
-        for slot in judge.board.clone().slots() {
+        for slot in judge.board.slots().iter() {
             judge.look(slot, now);
         }
         judge
@@ -56,11 +56,10 @@ impl Judge {
                 _ = shutdown.wait_for(|stop| *stop) => return,
                 _ = ticks.tick() => {}
             }
-            let board = self.board.clone();
-            let slots = board.slots();
+            let slots = self.board.slots();
             self.cases.retain(|name, _| slots.iter().any(|slot| slot.name() == name));
             let mut judged = 0;
-            for slot in slots {
+            for slot in slots.iter() {
                 judged += usize::from(self.look(slot, Instant::now()));
                 if judged >= AT_ONCE {
                     judged = 0;
@@ -73,8 +72,9 @@ impl Judge {
     /// Judges a target if something is new of it, or was not for a while: what it was judged from may be too old now.
     fn look(&mut self, slot: &Slot, now: Instant) -> bool {
         let (news, every) = (slot.news(), slot.snapshot().every.max(LOOK));
-        let is_known = |case: &&mut Case| case.news == news && now < case.judged_at + every;
-        if self.cases.get_mut(slot.name()).filter(is_known).is_some() {
+        let is_known = |case: &Case| case.news == news && now < case.judged_at + every;
+        // A slot that a reload has put in the place of another has not been judged yet.
+        if slot.is_judged() && self.cases.get(slot.name()).is_some_and(is_known) {
             return false;
         }
         let past = self.cases.remove(slot.name()).map_or_else(Past::default, |case| case.past);

@@ -48,6 +48,7 @@ struct State {
     snapshot: Arc<Snapshot>,
     /// How often there was something new to judge.
     news: u64,
+    is_judged: bool,
     findings: Arc<[Finding]>,
     /// The findings' families.
     judged: Arc<Block>,
@@ -153,6 +154,10 @@ impl Slot {
             address: state.snapshot.address.clone(),
             required: state.snapshot.required,
             every: state.snapshot.every,
+            timeout: state.snapshot.timeout,
+            user: state.snapshot.user.clone(),
+            heartbeat: state.snapshot.heartbeat.clone(),
+            is_local: state.snapshot.is_local,
             ..(*known).clone()
         };
         (state.up_until, state.copied, state.snapshot) = (up_until, copied, Arc::new(snapshot));
@@ -183,9 +188,14 @@ impl Slot {
         self.state().findings.clone()
     }
 
+    pub fn is_judged(&self) -> bool {
+        self.state().is_judged
+    }
+
     /// What is wrong with the target, and the families that say so.
     pub fn judged(&self, findings: Vec<Finding>, block: Block) {
         let mut state = self.state();
+        state.is_judged = true;
         state.findings = findings.into();
         state.judged = Arc::new(block);
     }

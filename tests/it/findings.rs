@@ -324,7 +324,8 @@ async fn what_cannot_be_seen() {
         let Some(server) = Server::private(kind, &["performance-schema=OFF"]).await else { continue };
         heals(&server, &watching(&server, ""), "performance_schema_off", Severity::Info).await;
         server.sql("CREATE USER 'low'@'127.0.0.1' IDENTIFIED BY 'low'").await;
-        let low = watching(&server, "").replace("user: goneaway\n    password: goneaway", "user: low\n    password: low");
+        let low =
+            watching(&server, "").replace("user: goneaway\n    password: goneaway", "user: low\n    password: low");
         let finding = heals(&server, &low, "missing_grants", Severity::Warning).await;
         let grants = &finding.changes[0].sql;
         assert!(grants.contains(&"GRANT PROCESS ON *.* TO 'low'@'127.0.0.1';".to_owned()), "{kind:?}: {grants:#?}");
@@ -356,7 +357,9 @@ async fn a_certificate_that_has_run_out() {
 #[tokio::test]
 async fn sessions_in_the_clear() {
     // MariaDB does not tell of the TLS of others' sessions.
-    let Some(server) = Server::private(Kind::MysqlUnstable, &["bind-address=127.0.0.1,127.0.0.2"]).await else { return };
+    let Some(server) = Server::private(Kind::MysqlUnstable, &["bind-address=127.0.0.1,127.0.0.2"]).await else {
+        return;
+    };
     let configuration = watching(&server, "    tls: {mode: required}\n").replace("127.0.0.1", "127.0.0.2");
     assert_eq!(diagnose(&configuration).await.find("tls_absent"), None);
     let held = hold(&server, "goneaway", 1).await;
@@ -409,9 +412,15 @@ async fn a_daemon_shows_a_finding_soon_and_as_long_as_it_is_so() {
             assert!(!health.text().contains("SET GLOBAL"), "{}", health.text());
             // What the daemon knows is what the command tells.
             let url = format!("http://{}", daemon.address);
-            let output = tokio::task::spawn_blocking(move || run("", &["diagnose", "--url", &url])).await.expect("it runs");
+            let output =
+                tokio::task::spawn_blocking(move || run("", &["diagnose", "--url", &url])).await.expect("it runs");
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            assert_eq!(output.status.code(), Some(expected as i32), "{text}{}", String::from_utf8_lossy(&output.stderr));
+            assert_eq!(
+                output.status.code(),
+                Some(expected as i32),
+                "{text}{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
             assert_eq!(text.contains("(wait_timeout_extreme)"), expected == 1.0, "{text}");
         }
         let (_, code) = daemon.stop().await;
@@ -432,7 +441,8 @@ async fn a_path_that_cuts_is_found_and_one_that_is_mended_is_not() {
     );
     let daemon = Daemon::start_at(&configuration, Some((&network.client, &hosts))).await;
     let labels = "finding=\"idle_limit_of_path\",severity=\"warning\"";
-    let is = |expected| move |seen: &super::exposition::Exposition| seen.of("mysql_conn_finding", labels) == Some(expected);
+    let is =
+        |expected| move |seen: &super::exposition::Exposition| seen.of("mysql_conn_finding", labels) == Some(expected);
     daemon.until(Duration::from_secs(60), "the limit is found", is(1.0)).await;
     let health = daemon.get("/health/detailed").await;
     assert!(health.text().contains("something on the way ends connections that rest for"), "{}", health.text());
@@ -451,7 +461,8 @@ fn masked(text: &str, server: &Server) -> String {
         masked.push_str(&rest[..start]);
         let end = rest[start..].find(|c: char| !c.is_ascii_digit() && c != '.').map_or(rest.len(), |end| start + end);
         let (number, after) = (&rest[start..end], &rest[end..]);
-        let is_time = [" ms", " s,", " s\n", " s of", " s;", " new ones", " min"].iter().any(|unit| after.starts_with(unit));
+        let is_time =
+            [" ms", " s,", " s\n", " s of", " s;", " new ones", " min"].iter().any(|unit| after.starts_with(unit));
         masked.push_str(if is_time { "#" } else { number });
         rest = after;
     }
