@@ -117,6 +117,7 @@ enum Command {
         /// Between two probes of a target [default: 30]
         seconds: Option<String>,
         /// Targets by name; none means all
+        #[arg(value_name = "TARGET")]
         targets: Vec<String>,
         #[command(flatten)]
         at: At,
