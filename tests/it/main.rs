@@ -35,4 +35,6 @@ mod asked;
 mod tuned;
 mod scraped;
 mod findings;
+mod hands;
+mod page;
 mod readme;
