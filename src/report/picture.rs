@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::diagnose::Facts;
-use super::diagnose::words::{bytes, count, duration, percent};
+use super::diagnose::words::{bytes, count, duration, percent, with_spare};
 use super::health::see;
 use super::sizing::{Figures, Sizing, sizing};
 use crate::watch::board::Slot;
@@ -253,7 +253,7 @@ fn settings(facts: &Facts) -> Vec<Setting> {
     told("net_read_timeout", duration, between(10.0, 600.0), &|value| (10.0..=600.0).contains(&value));
     told("net_write_timeout", duration, between(10.0, 600.0), &|value| (10.0..=600.0).contains(&value));
     told("max_allowed_packet", bytes, "16 MiB or more".to_owned(), &|value| value >= 4_194_304.0);
-    told("max_connections", number, format!("{:.0} or more for a peak of {peak:.0}", (peak / 0.7).ceil()), &|value| {
+    told("max_connections", number, format!("{:.0} or more for a peak of {peak:.0}", with_spare(peak)), &|value| {
         peak < value * 0.85
     });
     told("max_user_connections", number, "0 (none), or more than any account needs".to_owned(), &|value| {

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::diagnose::Facts;
-use super::diagnose::words::safe_lifetime;
+use super::diagnose::words::{safe_lifetime, with_spare};
 
 /// What was observed, and what follows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ pub fn sizing(facts: &Facts) -> Option<Sizing> {
 }
 
 fn figures(peak: f64, hosts: f64, lifetime: u64, pre_ping_after: f64) -> Figures {
-    let limit = (peak / 0.7).ceil();
+    let limit = with_spare(peak);
     Figures {
         max_connections: limit as u64,
         pool_size: (peak / hosts).ceil().max(1.0) as u64,

@@ -194,7 +194,7 @@ async fn idle_limits_that_are_extreme_or_shorter_than_a_pools_lifetime() {
 async fn sessions_that_are_about_to_be_ended() {
     for kind in Kind::ALL {
         let Some(server) = Server::private(kind, &[]).await else { continue };
-        let mut resting = hold(&server, "encrypted_not", 0).await;
+        let mut resting = Vec::new();
         let mut operator = server.operator().await;
         operator.query_drop("SET SESSION wait_timeout = 600").await.expect("its own");
         resting.push(operator);
@@ -246,12 +246,7 @@ async fn connections_that_end_or_begin_badly() {
     for kind in Kind::ALL {
         let Some(server) = Server::private(kind, &[]).await else { continue };
         let configuration = watching(&server, "");
-        server.kill_all_of("nobody").await;
-        let held = hold(&server, "goneaway", 15).await;
-        for conn in &held {
-            server.sql(&format!("KILL {}", conn.id())).await;
-        }
-        // However those ended at the server, these end without a word.
+        // These end without a word.
         let access = access(at("127.0.0.1", &server), "goneaway", "goneaway", TlsPolicy::disabled());
         for _ in 0..15 {
             drop(attempt(&access).await.expect("a login"));
@@ -265,11 +260,10 @@ async fn connections_that_end_or_begin_badly() {
         settled(&server, "Aborted_connects").await;
         let finding = heals(&server, &configuration, "aborted_connects", Severity::Warning).await;
         assert!(finding.seen.contains("wrong passwords"), "{kind:?}: {finding:#?}");
-        drop(held);
     }
 }
 
-/// Waits until the server has counted ten.
+/// Waits until the server has counted them.
 async fn settled(server: &Server, counter: &str) {
     let end = Instant::now() + Duration::from_secs(30);
     while server.status(counter).await < 15 {

@@ -2,7 +2,7 @@
 
 use super::facts::Facts;
 use super::rule::Rule;
-use super::words::{count, percent, size};
+use super::words::{count, percent, size, with_spare};
 use crate::watch::finding::{Change, Finding, Severity};
 
 pub(super) const RULE: Rule = Rule {
@@ -44,7 +44,7 @@ fn judge(facts: &Facts) -> Option<Finding> {
 /// A limit at which a peak leaves three tenths free.
 pub(super) fn room(peak: f64) -> Change {
     Change::new("more connections than the peak needs, with three tenths to spare")
-        .set("max_connections", (peak / 0.7).ceil().max(151.0))
+        .set("max_connections", with_spare(peak).max(151.0))
 }
 
 #[cfg(test)]

@@ -32,6 +32,11 @@ pub fn count(number: f64, one: &str, many: &str) -> String {
     if number == 1.0 { format!("1 {one}") } else { format!("{number:.0} {many}") }
 }
 
+/// A limit of connections of which a peak leaves three tenths free.
+pub fn with_spare(peak: f64) -> f64 {
+    (peak * 10.0 / 7.0).ceil()
+}
+
 /// How long a connection may be kept so that one of this limit is never met: four fifths of it, and ten seconds less where
 /// that is less, but at least a second.
 pub fn safe_lifetime(limit: f64) -> u64 {
