@@ -8,8 +8,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::checked::{Checked, Report, probe_all};
 use super::exit::{Exit, complain, report, show};
-use super::repeat::Ends;
 use super::output::Output;
+use super::repeat::Ends;
 use super::runtime;
 use super::targets::chosen;
 use crate::config::Loaded;

@@ -32,8 +32,8 @@ use self::tally::{Summary, Tally};
 use super::checked::{AT_ONCE, Checked, Report, milliseconds, probe_one};
 use super::daemon::{self, At};
 use super::exit::{Exit, complain};
-use super::repeat::{self, Ends};
 use super::output::Output;
+use super::repeat::{self, Ends};
 use super::runtime;
 use super::targets::chosen;
 use crate::config::Loaded;
@@ -315,10 +315,22 @@ enum Line<'a> {
         report: Report<'a>,
     },
     /// A daemon that runs beside has told of it.
-    Event { time: &'a str, target: &'a str, event: &'a str, times: u64, says: &'a str },
+    Event {
+        time: &'a str,
+        target: &'a str,
+        event: &'a str,
+        times: u64,
+        says: &'a str,
+    },
     /// A daemon that does not answer.
-    Daemon { time: String, says: &'a str },
-    Summary { seconds: u64, targets: Vec<Summary<'a>> },
+    Daemon {
+        time: String,
+        says: &'a str,
+    },
+    Summary {
+        seconds: u64,
+        targets: Vec<Summary<'a>>,
+    },
 }
 
 /// A probe, or how it goes with the one that still waits for a greeting.

@@ -76,7 +76,14 @@ mod tests {
         for (text, read) in [("30", 30_000), ("2.5", 2_500), ("1", 1000), ("5s", 5000), ("1m", 60_000)] {
             assert_eq!(parse(text), Ok(ms(read)), "{text}");
         }
-        for (text, says) in [("0", "too short"), ("0.9", "too short"), ("2d", "too long"), ("x", "no interval"), ("-1", "no interval"), ("nan", "no interval")] {
+        for (text, says) in [
+            ("0", "too short"),
+            ("0.9", "too short"),
+            ("2d", "too long"),
+            ("x", "no interval"),
+            ("-1", "no interval"),
+            ("nan", "no interval"),
+        ] {
             assert!(parse(text).expect_err(text).contains(says), "{text}: {:?}", parse(text));
         }
     }

@@ -78,7 +78,8 @@ pub(super) fn events(state: &State, query: Option<&str>) -> Reply {
     };
     let (events, next) = state.events.select(&wanted);
     let events = events.into_iter().map(|event| Told { says: event.what.says(), event }).collect();
-    let is_wanted = |slot: &&Arc<Slot>| wanted.targets.is_empty() || wanted.targets.iter().any(|one| one == slot.name());
+    let is_wanted =
+        |slot: &&Arc<Slot>| wanted.targets.is_empty() || wanted.targets.iter().any(|one| one == slot.name());
     let standing = || state.board.slots().iter().filter(is_wanted).map(|slot| Standing::of(slot)).collect();
     let body = serde_json::to_string(&Document { events, next, standing: with_standing.then(standing) });
     json(StatusCode::OK, body.expect("strings and numbers are always JSON") + "\n")

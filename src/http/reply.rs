@@ -2,9 +2,7 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
-};
+use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY};
 use hyper::{Response, StatusCode};
 
 pub(super) type Reply = Response<Full<Bytes>>;

@@ -21,12 +21,23 @@ fn masked(text: &str, ports: &[u16]) -> String {
         let (mut out, mut rest) = (String::new(), line);
         while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
             let number = &rest[at..];
-            let end = number.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ':' | '-' | 'T' | 'Z'))).unwrap_or(number.len());
+            let end = number
+                .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ':' | '-' | 'T' | 'Z')))
+                .unwrap_or(number.len());
             let (number, after) = number.split_at(end);
             let is_time = after.starts_with(" ms") || after.starts_with(" s ") || number.matches(':').count() == 2;
-            let is_field = ["duration_seconds\":", "\"tcp\":", "\"greeting\":", "\"tls\":", "\"auth\":", "\"query\":", "\"dns\":", "seconds\":"]
-                .iter()
-                .any(|field| rest[..at].trim_end().ends_with(field));
+            let is_field = [
+                "duration_seconds\":",
+                "\"tcp\":",
+                "\"greeting\":",
+                "\"tls\":",
+                "\"auth\":",
+                "\"query\":",
+                "\"dns\":",
+                "seconds\":",
+            ]
+            .iter()
+            .any(|field| rest[..at].trim_end().ends_with(field));
             // What fills the columns before a time differs with it.
             let before = if is_time { rest[..at].trim_end_matches(' ') } else { &rest[..at] };
             out.push_str(before);
@@ -175,7 +186,12 @@ fn completions_and_the_manual_come_from_the_commands() {
     };
     let help = print(&["--help"]);
     let (_, commands) = help.split_once("Commands:\n").expect("a list of commands");
-    let commands: Vec<&str> = commands.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).filter(|name| !name.is_empty()).collect();
+    let commands: Vec<&str> = commands
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
+        .filter(|name| !name.is_empty())
+        .collect();
     assert!(commands.len() >= 8 && commands.contains(&"monitor"), "{commands:?}");
     let manual = print(&["man"]);
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

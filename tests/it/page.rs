@@ -13,7 +13,8 @@ async fn what_comes_from_outside_is_shown_and_never_run() {
     let daemon = Daemon::start(&watching(server, &more)).await;
     daemon
         .until(Duration::from_secs(10), "both were probed", |seen| {
-            let success = |target| seen.series.get(&format!("mysql_conn_probe_success{{target=\"{target}\"}}")).copied();
+            let success =
+                |target| seen.series.get(&format!("mysql_conn_probe_success{{target=\"{target}\"}}")).copied();
             let denied = "mysql_conn_probe_failures_total{target=\"evil\",phase=\"auth\",reason=\"access_denied\"}";
             success("t") == Some(1.0) && seen.series.get(denied).is_some_and(|count| *count >= 1.0)
         })
@@ -21,7 +22,10 @@ async fn what_comes_from_outside_is_shown_and_never_run() {
     for path in ["/", "/?target=evil"] {
         let page = daemon.get(path).await;
         let head = page.head.to_ascii_lowercase();
-        assert!(head.contains("content-security-policy: default-src 'none'; script-src 'self'; style-src 'self'"), "{head}");
+        assert!(
+            head.contains("content-security-policy: default-src 'none'; script-src 'self'; style-src 'self'"),
+            "{head}"
+        );
         let text = page.text();
         assert_eq!(text.matches("<script").count(), 1, "{text}");
         assert!(text.contains("&lt;script&gt;x&lt;/script&gt;"), "{text}");
@@ -42,7 +46,9 @@ async fn what_comes_from_outside_is_shown_and_never_run() {
 async fn events_say_in_a_sentence_what_happened_and_how_targets_stand() {
     let Some(server) = shared(Kind::MariadbStable).await else { return };
     let daemon = Daemon::start(&watching(server, "    every: 1s\n")).await;
-    daemon.until(Duration::from_secs(10), "connected", |seen| seen.of("mysql_conn_probe_success", "") == Some(1.0)).await;
+    daemon
+        .until(Duration::from_secs(10), "connected", |seen| seen.of("mysql_conn_probe_success", "") == Some(1.0))
+        .await;
     let answer = daemon.get("/events?standing=now&target=t").await;
     let document: serde_json::Value = serde_json::from_str(answer.text()).expect("JSON");
     let events = document["events"].as_array().expect("a list");

@@ -47,7 +47,14 @@ mod tests {
         let of = |times: &[(Phase, u64)]| {
             bar(&times.iter().map(|(phase, us)| (*phase, Duration::from_micros(*us))).collect::<Vec<_>>())
         };
-        let all = [(Phase::Dns, 1), (Phase::Tcp, 1), (Phase::Greeting, 1), (Phase::Tls, 10_000), (Phase::Auth, 1), (Phase::Query, 1)];
+        let all = [
+            (Phase::Dns, 1),
+            (Phase::Tcp, 1),
+            (Phase::Greeting, 1),
+            (Phase::Tls, 10_000),
+            (Phase::Auth, 1),
+            (Phase::Query, 1),
+        ];
         assert_eq!(of(&all), "dtgsssssssssssssssaq");
         assert_eq!(of(&[(Phase::Tcp, 100), (Phase::Greeting, 100)]), "ttttttttttgggggggggg");
         assert_eq!(of(&[(Phase::Tcp, 100), (Phase::Auth, 100), (Phase::Query, 100)]).len(), WIDTH);

@@ -123,7 +123,12 @@ impl Standing {
             0 => String::new(),
             waiting => format!(", {waiting} wait"),
         };
-        format!("{state}, pool {} idle {} used of {}{waiting}", sum(|pool| pool.idle), sum(|pool| pool.used), sum(|pool| pool.size))
+        format!(
+            "{state}, pool {} idle {} used of {}{waiting}",
+            sum(|pool| pool.idle),
+            sum(|pool| pool.used),
+            sum(|pool| pool.size)
+        )
     }
 }
 
@@ -150,11 +155,8 @@ mod tests {
     #[test]
     fn pools_are_told_together() {
         let pool = |idle, used, pending| Pool { size: 5, idle, used, pending };
-        let standing = Standing {
-            target: "t".into(),
-            state: Some("degraded".into()),
-            pools: vec![pool(2, 1, 0), pool(0, 5, 3)],
-        };
+        let standing =
+            Standing { target: "t".into(), state: Some("degraded".into()), pools: vec![pool(2, 1, 0), pool(0, 5, 3)] };
         assert_eq!(standing.told(), "degraded, pool 2 idle 6 used of 10, 3 wait");
     }
 }

@@ -38,7 +38,12 @@ impl Screen {
         let is_terminal = std::io::stdout().is_terminal();
         let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let no_colours = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
-        Screen { is_terminal: is_terminal && !is_dumb, has_colours: is_terminal && !is_dumb && !no_colours, rows: 0, is_closed: false }
+        Screen {
+            is_terminal: is_terminal && !is_dumb,
+            has_colours: is_terminal && !is_dumb && !no_colours,
+            rows: 0,
+            is_closed: false,
+        }
     }
 
     /// Whether a table can be drawn again and again.

@@ -157,7 +157,10 @@ mod tests {
         assert_eq!(tally.judged(), Exit::Good);
         tally.lost("killed", 2);
         assert_eq!(tally.judged(), Exit::Warning);
-        assert_eq!(tally.told("t", 5), "t      3 probes, 0 failed; p50 2.000 ms, p99 3.000 ms\n       lost: killed 2\n");
+        assert_eq!(
+            tally.told("t", 5),
+            "t      3 probes, 0 failed; p50 2.000 ms, p99 3.000 ms\n       lost: killed 2\n"
+        );
         (tally.failed, tally.is_failing) = (1, true);
         assert_eq!(tally.judged(), Exit::Critical);
     }

@@ -96,7 +96,9 @@ mod tests {
         assert!(svg.contains(&format!("<path d=\"M0 {y}H3L3 {y}H6M9 {y}H12\"/>")), "{svg}");
         assert!(svg.contains("<rect x=\"6\" y=\"0\" width=\"3\" height=\"36\"/><rect class=\"some\" x=\"9\""), "{svg}");
         assert!(
-            svg.contains("<title>last hour: 2 of 5 new connections failed; 10.0 ms to 10.0 ms on average of a minute, the"),
+            svg.contains(
+                "<title>last hour: 2 of 5 new connections failed; 10.0 ms to 10.0 ms on average of a minute, the"
+            ),
             "{svg}"
         );
     }
@@ -104,6 +106,9 @@ mod tests {
     #[test]
     fn an_hour_without_anything_is_an_empty_picture() {
         let svg = drawn(&Hour::default(), 100);
-        assert!(!svg.contains("<path") && !svg.contains("<rect") && svg.contains("no new connection was tried"), "{svg}");
+        assert!(
+            !svg.contains("<path") && !svg.contains("<rect") && svg.contains("no new connection was tried"),
+            "{svg}"
+        );
     }
 }

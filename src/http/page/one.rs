@@ -17,11 +17,20 @@ pub(super) fn one(seen: &Seen, latest: &[Event], telemetry_path: &str, now: Syst
     parts::head(&mut out, &format!("{}: {} · goneaway", seen.name, state_of(seen)), now);
     out.push_str("<h1>");
     badge(&mut out, seen);
-    html!(&mut out, " {} <span class=\"dim\">{}</span></h1>\n<div class=\"why\">", Text(&seen.name), Text(&snapshot.address));
+    html!(
+        &mut out,
+        " {} <span class=\"dim\">{}</span></h1>\n<div class=\"why\">",
+        Text(&seen.name),
+        Text(&snapshot.address)
+    );
     parts::why(&mut out, seen, now);
     out.push_str("</div>\n<section><h2>New connections, last hour</h2>\n<div class=\"large\">");
     chart(&mut out, &snapshot.hour, now);
-    html!(&mut out, "</div>\n<p class=\"dim\">{}</p>\n</section>\n<div class=\"columns\">\n", said(&snapshot.hour.until(now)));
+    html!(
+        &mut out,
+        "</div>\n<p class=\"dim\">{}</p>\n</section>\n<div class=\"columns\">\n",
+        said(&snapshot.hour.until(now))
+    );
     facts(&mut out, seen, now);
     if let Some(probe) = &snapshot.probe {
         phases(&mut out, probe, now);
@@ -123,7 +132,10 @@ fn lost(out: &mut String, snapshot: &Snapshot, now: SystemTime) {
     out.push_str("<section><h2>Lost connections</h2>\n");
     let undecided = snapshot.undecided.0 + snapshot.undecided.1;
     if undecided > 0 {
-        html!(out, "<p>{undecided} more are not counted yet: the server is away, and may come back as what tells why.</p>\n");
+        html!(
+            out,
+            "<p>{undecided} more are not counted yet: the server is away, and may come back as what tells why.</p>\n"
+        );
     }
     if snapshot.lost.is_empty() {
         out.push_str("<p class=\"dim\">none since the start</p>\n</section>\n");
@@ -160,7 +172,9 @@ fn idle(out: &mut String, snapshot: &Snapshot) {
     if let Some(safe) = limit.safe_lifetime {
         fact(out, "a pool may keep one", seconds(safe));
     }
-    out.push_str("</table>\n<p class=\"dim\">On the path from here; clients elsewhere have other paths.</p>\n</section>\n");
+    out.push_str(
+        "</table>\n<p class=\"dim\">On the path from here; clients elsewhere have other paths.</p>\n</section>\n",
+    );
 }
 
 /// Those that fail; the others are the metrics' business.

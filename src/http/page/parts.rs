@@ -190,7 +190,8 @@ pub(super) fn events(out: &mut String, events: &[Event], now: SystemTime, with_t
     }
     out.push_str("<table class=\"events\">\n");
     for event in events.iter().rev() {
-        let count = if event.count > 1 { format!(" <span class=\"dim\">× {}</span>", event.count) } else { String::new() };
+        let count =
+            if event.count > 1 { format!(" <span class=\"dim\">× {}</span>", event.count) } else { String::new() };
         html!(out, "<tr><td class=\"dim\">{}</td>", Clock { at: event.last, now });
         if with_target {
             html!(out, "<td><a href=\"{}\">{}</a></td>", LinkTo(&event.target), Text(&event.target));

@@ -58,7 +58,11 @@ fn seen(name: &str, text: &str) -> Seen {
         },
         ..Snapshot::default()
     };
-    snapshot.collectors.push(CollectorResult { name: "global_status", last_success: None, error: Some(text.to_owned()) });
+    snapshot.collectors.push(CollectorResult {
+        name: "global_status",
+        last_success: None,
+        error: Some(text.to_owned()),
+    });
     let change = Change { sql: vec![text.to_owned()], pool: vec![text.to_owned()], ..Change::new(text) };
     let finding = Finding::new("idle_limit", Severity::Warning, text).seen(text).why(text).change(change).verify(text);
     Seen { name: name.to_owned(), up: false, snapshot: Arc::new(snapshot), findings: [finding].into() }
@@ -79,7 +83,10 @@ fn what_a_server_says_is_never_markup() {
         assert_eq!(page.matches("<script").count(), 1, "our own: {page}");
         assert!(!page.contains("('x')"), "{page}");
         assert!(page.matches(ESCAPED).count() >= least, "{} times: {page}", page.matches(ESCAPED).count());
-        assert!(page.contains("./?target=%3Cscript%3Ealert%28%27x%27%29%3C%2Fscript%3E%22%26") || least == 18, "{page}");
+        assert!(
+            page.contains("./?target=%3Cscript%3Ealert%28%27x%27%29%3C%2Fscript%3E%22%26") || least == 18,
+            "{page}"
+        );
         // The policy forbids both: what needs them would be missing.
         assert!(!page.contains(" style=") && !page.contains("<style") && !page.contains(" onclick"), "{page}");
     }
@@ -87,7 +94,8 @@ fn what_a_server_says_is_never_markup() {
 
 #[test]
 fn both_pages_say_how_it_stands() {
-    let both = ["backoff", "auth access_denied", "(1045)", "3 of 151", "cut after", "10.0 s", "01:58:30", "middlebox_reset"];
+    let both =
+        ["backoff", "auth access_denied", "(1045)", "3 of 151", "cut after", "10.0 s", "01:58:30", "middlebox_reset"];
     let of_one = ["0.250 ms", "1.000 ms", "4m 40s", "8h", "path (a proxy", "global_status", "sees us as db"];
     for (page, more) in pages("orders", "db").iter().zip([&["./?target=orders"][..], &of_one]) {
         for shown in both.iter().chain(more) {
@@ -113,7 +121,11 @@ fn the_worst_come_first_and_not_all_of_a_thousand() {
     let page = whole::whole(&targets, &[], "/metrics", now());
     let first = page.find("./?target=t700").expect("the one that is down is shown");
     assert!(first < page.find("./?target=t000").expect("so is another"), "{}", &page[..2000]);
-    assert!(page.contains("800 targets more") && page.contains("1000 targets: 999 connected, 1 down"), "{}", &page[..2000]);
+    assert!(
+        page.contains("800 targets more") && page.contains("1000 targets: 999 connected, 1 down"),
+        "{}",
+        &page[..2000]
+    );
     assert!(page.contains("970 more, on the pages of their targets"));
     assert!(page.len() < 700_000, "{} bytes", page.len());
 }

@@ -135,7 +135,9 @@ mod tests {
         let counted: Vec<(Cause, u64, u64, Duration)> = instruments
             .counted()
             .iter()
-            .map(|one| (one.cause, one.of_pools, one.of_canaries, one.last.duration_since(UNIX_EPOCH).unwrap_or_default()))
+            .map(|one| {
+                (one.cause, one.of_pools, one.of_canaries, one.last.duration_since(UNIX_EPOCH).unwrap_or_default())
+            })
             .collect();
         let ms = Duration::from_millis;
         assert_eq!(counted, [(Cause::PacketTooLarge, 4, 0, ms(50_500)), (Cause::Killed, 0, 3, ms(100_000))]);
