@@ -272,7 +272,7 @@ async fn settled(server: &Server, counter: &str) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn hosts_near_a_block_and_blocked() {
     let hosts = format!("127.0.0.1 localhost\n{} client.test\n", blocked_source());
     for kind in Kind::ALL {
