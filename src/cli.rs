@@ -13,19 +13,29 @@ mod mysqld_exporter;
 mod config;
 mod reload;
 mod serve;
+mod targets;
 mod moment;
+mod repeat;
+mod checked;
 mod check;
+mod monitor;
+mod examine;
 mod recover;
 mod gate;
 mod grants;
 mod assets;
+mod manual;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
+use self::daemon::At;
+use self::examine::{Part, examine};
 use self::exit::{Exit, complain};
 use self::mysqld_exporter::MysqldExporterFlags;
 use self::output::{CatalogueOutput, Output};
@@ -80,6 +90,42 @@ enum Command {
     Check {
         /// Targets by name; none means all
         targets: Vec<String>,
+        /// How to report
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+        /// Go on until Ctrl-C, a round every SECONDS (5 if not said)
+        #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "5", value_parser = repeat::parse)]
+        watch: Option<Duration>,
+    },
+    /// Tell the whole picture of each target: state, limits, settings, sessions, findings
+    Status {
+        /// Targets by name; none means all
+        targets: Vec<String>,
+        #[command(flatten)]
+        at: At,
+        /// How to report
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Say what is wrong with each target, why, and what to change; exits 1 on a warning, 2 on what is critical
+    Diagnose {
+        /// Targets by name; none means all
+        targets: Vec<String>,
+        #[command(flatten)]
+        at: At,
+        /// How to report
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Probe each target every SECONDS until Ctrl-C, a line a probe; events and pools where a daemon runs; then a summary
+    Monitor {
+        /// Between two probes of a target [default: 30]
+        seconds: Option<String>,
+        /// Targets by name; none means all
+        #[arg(value_name = "TARGET")]
+        targets: Vec<String>,
+        #[command(flatten)]
+        at: At,
         /// How to report
         #[arg(long, value_enum, default_value_t)]
         output: Output,
@@ -139,6 +185,17 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         output: CatalogueOutput,
     },
+    /// Print the completions of a shell
+    Completions {
+        /// For which shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Print the manual page; or write it and one a command into a directory
+    Man {
+        /// Where to write the pages
+        directory: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -167,7 +224,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let loaded = || crate::config::load(&sources);
     let exit = match &arguments.command {
         None | Some(Command::Serve) => with(loaded(), |loaded| serve::serve(loaded, &sources)),
-        Some(Command::Check { targets, output }) => with(loaded(), |loaded| check::check(loaded, targets, *output)),
+        Some(Command::Check { targets, output, watch }) => {
+            with(loaded(), |loaded| check::check(loaded, targets, *output, *watch))
+        }
+        Some(Command::Monitor { seconds, targets, at, output }) => {
+            let words: Vec<String> = seconds.iter().chain(targets).cloned().collect();
+            with(loaded(), |loaded| monitor::monitor(loaded, at, &words, *output))
+        }
+        Some(Command::Status { targets, at, output }) => examine(at, loaded, targets, Part::Status, *output),
+        Some(Command::Diagnose { targets, at, output }) => examine(at, loaded, targets, Part::Diagnosis, *output),
         Some(Command::Recover(arguments)) => recover::recover(arguments, loaded),
         Some(Command::Gate(arguments)) => gate::gate(arguments, loaded),
         Some(Command::Config { command: ConfigCommand::Check }) => config::check(&loaded()),
@@ -181,6 +246,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             assets::alerts(directory, runbook_base.as_deref(), grafana_url.as_deref(), *force)
         }
         Some(Command::Metrics { output }) => catalogue::print(*output),
+        Some(Command::Completions { shell }) => manual::completions(Arguments::command(), *shell),
+        Some(Command::Man { directory }) => manual::man(Arguments::command(), directory.as_deref()),
     };
     exit.into()
 }

@@ -6,9 +6,11 @@
 pub mod declare;
 mod block;
 mod exposition;
+mod sample;
 mod live;
 
 pub use block::{Block, BlockBuilder, Dropped, FamilyId};
 pub use declare::{CONNECT_SECONDS, Family, Kind};
 pub use exposition::{Format, write, write_part};
 pub use live::{Counter, Gauge, GaugeVec, Histogram, HistogramVec, Instruments, IntCounter, IntCounterVec};
+pub use sample::{Sample, samples};

@@ -4,4 +4,13 @@
 //! line alike.
 
 pub mod assets;
+pub mod diagnose;
+pub mod judge;
 pub mod health;
+pub mod sizing;
+pub mod picture;
+
+use crate::metrics::Family;
+
+/// Every family of this room.
+pub static FAMILIES: &[&[&Family]] = &[diagnose::FAMILIES];

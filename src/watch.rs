@@ -4,8 +4,8 @@
 //! task that dies of a defect is counted, logged and started anew, and the others do not notice. A reload exchanges the
 //! targets that it changes, and leaves the rest alone.
 
-pub mod snapshot;
-pub mod board;
+pub mod finding;
+pub mod hour;
 pub mod clock;
 mod stall;
 pub mod events;
@@ -18,6 +18,8 @@ pub mod standing;
 pub mod ladder;
 mod patience;
 pub mod pools;
+pub mod snapshot;
+pub mod board;
 pub mod agenda;
 pub mod target;
 pub mod probe;
@@ -39,6 +41,7 @@ mod shelf;
 mod told;
 mod seat;
 pub mod visits;
+pub mod look;
 mod task;
 mod crew;
 

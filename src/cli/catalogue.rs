@@ -2,14 +2,15 @@
 
 use serde::Serialize;
 
-use super::exit::{Exit, report};
+use super::exit::{Exit, report as print_report};
 use super::output::CatalogueOutput;
 use crate::metrics::Family;
-use crate::{collect, http, watch};
+use crate::{collect, http, report, watch};
 
 /// Every declared family, sorted by name.
 pub(super) fn families() -> Vec<&'static Family> {
     let mut all: Vec<&'static Family> = [watch::FAMILIES.concat().as_slice(), http::FAMILIES].concat();
+    all.extend(report::FAMILIES.iter().copied().flatten());
     all.extend(collect::FAMILIES.iter().copied().flatten());
     all.sort_by_key(|family| family.name);
     all
@@ -35,7 +36,7 @@ pub(super) fn print(output: CatalogueOutput) -> Exit {
             serde_json::to_string_pretty(&rows).expect("strings always serialize") + "\n"
         }
     };
-    report(&text, Exit::Good)
+    print_report(&text, Exit::Good)
 }
 
 fn told(family: &Family) -> String {

@@ -40,6 +40,15 @@ pub(super) fn find(at: &At, load: impl FnOnce() -> Result<Loaded, Mistakes>) -> 
     }
 }
 
+/// The daemon that may run beside a command that goes by the configuration itself.
+pub(super) fn beside(at: &At, loaded: &Loaded) -> Result<Option<Client>, Exit> {
+    if let Some(url) = &at.url {
+        return Client::at_url(url).map(Some).map_err(|says| complain(&format!("error: `--url` {says}")));
+    }
+    let found = loaded.config.control.as_deref().map(listens).transpose();
+    found.map(Option::flatten).map_err(|says| complain(&says))
+}
+
 /// Whether a daemon has this control socket. One that may not be asked is an error: it does run.
 fn listens(path: &Path) -> Result<Option<Client>, String> {
     match UnixStream::connect(path) {

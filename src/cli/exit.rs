@@ -21,12 +21,16 @@ impl From<Exit> for ExitCode {
 
 /// Writes a report to stdout. A reader that went away (`| head`) has seen enough; a disk that is full has not.
 pub(super) fn report(text: &str, then: Exit) -> Exit {
+    show(text).map_or_else(|exit| exit, |_| then)
+}
+
+/// Writes a part of one. Says whether somebody still reads.
+pub(super) fn show(text: &str) -> Result<bool, Exit> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            complain(&format!("error: cannot write the report\n  cause: {error}"))
-        }
-        _ => then,
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(complain(&format!("error: cannot write the report\n  cause: {error}"))),
     }
 }
 

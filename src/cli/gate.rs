@@ -25,9 +25,9 @@ use self::measure::{Measured, measure};
 use self::room::{Wait, wait};
 use super::daemon::{At, Found, find};
 use super::exit::{Exit, complain, report};
-use super::moment::chosen;
 use super::output::Output;
 use super::runtime;
+use super::targets::chosen;
 use crate::config::{Loaded, Mistakes};
 
 /// What is said on the command line.

@@ -11,26 +11,12 @@ use super::exit::{Exit, complain};
 use crate::config::Loaded;
 use crate::watch::board::Board;
 use crate::watch::events::Events;
-use crate::watch::target::{self, Target};
+use crate::watch::target::Target;
 use crate::watch::visits;
 use crate::watch::{Common, Watch};
 
 /// Events that a command may want to tell of.
 const EVENTS: usize = 1000;
-
-/// The targets of these names, all when none is named, or what is wrong.
-pub(super) fn chosen(loaded: &Loaded, names: &[String]) -> Result<Vec<Arc<Target>>, Exit> {
-    let targets = target::lower(loaded).map_err(|mistakes| complain(&mistakes))?;
-    let unknown: Vec<&str> =
-        names.iter().filter(|name| targets.iter().all(|target| target.name != **name)).map(String::as_str).collect();
-    if unknown.is_empty() {
-        let is_wanted = |target: &Arc<Target>| names.is_empty() || names.contains(&target.name);
-        return Ok(targets.into_iter().filter(is_wanted).collect());
-    }
-    let known: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
-    let unknown = unknown.join("`, `");
-    Err(complain(&format!("error: there is no target `{unknown}`\n  hint: configured are {}", known.join(", "))))
-}
 
 /// The watch while it runs. `end` it: connections are left in order.
 pub(super) struct Moment {

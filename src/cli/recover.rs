@@ -13,9 +13,10 @@ use tokio::time::{Instant, sleep};
 
 use super::daemon::{At, Found, find};
 use super::exit::{Exit, complain, report};
-use super::moment::{Moment, chosen};
+use super::moment::Moment;
 use super::output::Output;
 use super::runtime;
+use super::targets::chosen;
 use crate::config::{Loaded, Mistakes};
 use crate::http::{Client, Unanswered, encoded};
 use crate::watch::events::Wanted;

@@ -13,6 +13,7 @@ use super::shutdown::{Signals, hangup};
 use super::telemetry;
 use crate::config::{Loaded, Place, Sources, Web};
 use crate::http::{self, ListenAddress, Listener, Passed};
+use crate::report::judge::Judge;
 use crate::watch::{Common, Watch, target};
 
 /// Runs until it is told to stop.
@@ -160,24 +161,26 @@ async fn run(loaded: Loaded, sources: &Sources, passed: Option<Passed>, ready: R
         // A sender that is gone means the same.
         let _ = stop_serving.wait_for(|stop| *stop).await;
     };
+    let judging = tokio::spawn(Judge::new(watch.board().clone()).run(stopped.clone()));
     let watching = tokio::spawn(watch.run());
     let serving = tokio::spawn(http::serve(listeners, state, http::Limits::default(), until_stopped));
 
-    let (mut watching, mut serving) = (watching, serving);
+    let (mut watching, mut serving, mut judging) = (watching, serving, judging);
     tokio::select! {
         () = signals.stop() => {}
         // Neither ends unasked: whoever watches over this process should start it anew.
         ended = &mut watching => return died(ended),
         ended = &mut serving => return died(ended),
         ended = &mut reloading => return died(ended),
+        ended = &mut judging => return died(ended),
     }
     stop.send_replace(true);
-    let (watching, serving, reloading) = tokio::select! {
-        all = async { tokio::join!(watching, serving, reloading) } => all,
+    let (watching, serving, reloading, judging) = tokio::select! {
+        all = async { tokio::join!(watching, serving, reloading, judging) } => all,
         // Asked twice: whoever asks does not want to wait.
         () = signals.stop() => return Exit::Warning,
     };
-    match watching.and(serving).and(reloading) {
+    match watching.and(serving).and(reloading).and(judging) {
         Ok(()) => {
             info!("stopped");
             Exit::Good

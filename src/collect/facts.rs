@@ -59,6 +59,7 @@ pub struct Facts {
     readable: BTreeSet<String>,
     /// Whether tables are known without having been looked for.
     is_mysql_8: bool,
+    account: Option<String>,
 }
 
 impl Facts {
@@ -95,8 +96,14 @@ impl Facts {
             privileges: (!by_role).then_some(own),
             readable: of("readable").map(str::to_ascii_lowercase).collect(),
             is_mysql_8: of("dictionary").next().is_some() && !by_role,
+            account: of("account").next().map(str::to_owned),
             ..self
         }
+    }
+
+    /// The account that the server took us for, as `user@host`.
+    pub fn account(&self) -> Option<&str> {
+        self.account.as_deref()
     }
 
     pub fn variable(&self, name: &str) -> Option<&str> {
@@ -189,6 +196,7 @@ fn privileges(server: &Server) -> String {
         "SELECT 'right' AS kind, PRIVILEGE_TYPE AS name FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = \
          CONCAT('''', {user}, '''@''', {host}, '''')"
     );
+    let own = format!("{own} UNION ALL SELECT 'account', CURRENT_USER()");
     let role = "SELECT 'role', COALESCE(CURRENT_ROLE(), '')";
     if server.mysql_since(8, 0, 0) {
         let grantee = format!("GRANTEE = CONCAT('''', {user}, '''@''', {host}, '''') AND PRIVILEGE_TYPE = 'SELECT'");
@@ -217,7 +225,7 @@ mod tests {
     #[test]
     fn facts_are_what_the_server_said() {
         let facts = Facts::read(&[
-            pairs(&[("right", "PROCESS"), ("role", "")]),
+            pairs(&[("right", "PROCESS"), ("role", ""), ("account", "a@%")]),
             pairs(&[("log_bin", "ON"), ("userstat", "OFF"), ("performance_schema", "1")]),
             pairs(&[("mysql.user", "Host"), ("mysql.user", "User")]),
         ]);
@@ -225,6 +233,7 @@ mod tests {
         assert!(facts.has_table("mysql.user") && facts.has_column("mysql.user", "host"));
         assert!(!facts.has_column("mysql.user", "max_user_connections") && !facts.has_table("sys.x$user_summary"));
         assert!(facts.may(&["SUPER", "PROCESS"]) && !facts.may(&["SUPER"]));
+        assert_eq!(facts.account(), Some("a@%"));
     }
 
     #[test]

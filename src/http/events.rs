@@ -1,5 +1,6 @@
 //! `/events`: what happened lately, as JSON.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hyper::StatusCode;
@@ -8,7 +9,9 @@ use serde::Serialize;
 use super::query::{list, pairs, shown, target, unknown};
 use super::reply::{Reply, json, text};
 use super::state::State;
+use crate::watch::board::Slot;
 use crate::watch::events::{Event, Wanted, What};
+use crate::watch::pools::Occupancy;
 
 /// Events in one answer, unless `limit` says otherwise.
 const LIMIT: usize = 1000;
@@ -16,34 +19,90 @@ const MOST: usize = 10_000;
 
 #[derive(Serialize)]
 struct Document {
-    events: Vec<Event>,
+    events: Vec<Told>,
     /// For `since` in the next request.
     next: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    standing: Option<Vec<Standing>>,
+}
+
+/// How a target stands now, for who follows the events.
+#[derive(Serialize)]
+struct Standing {
+    target: String,
+    /// None before its first probe.
+    state: Option<&'static str>,
+    pools: Vec<PoolNow>,
+}
+
+#[derive(Serialize)]
+struct PoolNow {
+    name: Arc<str>,
+    size: u32,
+    idle: u32,
+    used: u32,
+    pending: u32,
+}
+
+impl Standing {
+    fn of(slot: &Slot) -> Standing {
+        let snapshot = slot.snapshot();
+        let pool = |pool: &Occupancy| PoolNow {
+            name: pool.name.clone(),
+            size: pool.size,
+            idle: pool.counts.idle,
+            used: pool.counts.used,
+            pending: pool.counts.pending,
+        };
+        Standing {
+            target: slot.name().to_owned(),
+            state: snapshot.state.map(|state| state.label()),
+            pools: snapshot.pools.iter().map(pool).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Told {
+    #[serde(flatten)]
+    event: Event,
+    /// The same in a sentence, for a person; not for a program.
+    says: String,
 }
 
 /// Answers with the events that are wanted.
 pub(super) fn events(state: &State, query: Option<&str>) -> Reply {
-    let wanted = match wanted(query, state) {
+    let (wanted, with_standing) = match wanted(query, state) {
         Ok(wanted) => wanted,
         Err(wrong) => return text(StatusCode::BAD_REQUEST, format!("error: {wrong}")),
     };
     let (events, next) = state.events.select(&wanted);
-    let body = serde_json::to_string(&Document { events, next });
+    let events = events.into_iter().map(|event| Told { says: event.what.says(), event }).collect();
+    let is_wanted =
+        |slot: &&Arc<Slot>| wanted.targets.is_empty() || wanted.targets.iter().any(|one| one == slot.name());
+    let standing = || state.board.slots().iter().filter(is_wanted).map(|slot| Standing::of(slot)).collect();
+    let body = serde_json::to_string(&Document { events, next, standing: with_standing.then(standing) });
     json(StatusCode::OK, body.expect("strings and numbers are always JSON") + "\n")
 }
 
-fn wanted(query: Option<&str>, state: &State) -> Result<Wanted, String> {
-    let mut wanted = Wanted { most: LIMIT, ..Wanted::default() };
+/// Which events are wanted, and whether how the targets stand is wanted too.
+fn wanted(query: Option<&str>, state: &State) -> Result<(Wanted, bool), String> {
+    let (mut wanted, mut standing) = (Wanted { most: LIMIT, ..Wanted::default() }, false);
     for (name, value) in pairs(query.unwrap_or_default()) {
         match name.as_str() {
             "since" => wanted.after = Some(since(&value)?),
             "limit" => wanted.most = limit(&value)?,
             "target" | "target[]" => wanted.targets.push(target(&name, value, state)?),
             "kind" | "kind[]" => wanted.kinds.push(kind(value)?),
-            _ => return Err(unknown(&name, "since, limit, target, kind")),
+            "standing" if value == "now" => standing = true,
+            "standing" => {
+                let says = "is no time to tell how targets stand (standing)\n  hint: there is `now`";
+                return Err(format!("`{}` {says}\n", shown(&value)));
+            }
+            _ => return Err(unknown(&name, "since, limit, target, kind, standing")),
         }
     }
-    Ok(wanted)
+    Ok((wanted, standing))
 }
 
 /// The id of an event, or a time: ids are microseconds since 1970.

@@ -11,31 +11,36 @@ pub(super) enum Handler {
     Health,
     HealthDb,
     HealthDetailed,
+    Status,
     Healthy,
     Ready,
     Events,
     Recover,
     Reload,
     Page,
+    /// What a page is made of besides its text.
+    Asset,
     NotFound,
     /// Nothing answers: the request may not go on.
     Refused,
 }
 
 impl Handler {
-    pub(super) const ALL: [Handler; 14] = [
+    pub(super) const ALL: [Handler; 16] = [
         Handler::Metrics,
         Handler::Probe,
         Handler::Discovery,
         Handler::Health,
         Handler::HealthDb,
         Handler::HealthDetailed,
+        Handler::Status,
         Handler::Healthy,
         Handler::Ready,
         Handler::Events,
         Handler::Recover,
         Handler::Reload,
         Handler::Page,
+        Handler::Asset,
         Handler::NotFound,
         Handler::Refused,
     ];
@@ -49,6 +54,7 @@ impl Handler {
             "/health" | "/api/health" => Handler::Health,
             "/health/db" | "/api/health/db" => Handler::HealthDb,
             "/health/detailed" | "/api/health/detailed" => Handler::HealthDetailed,
+            "/api/status" => Handler::Status,
             "/-/healthy" => Handler::Healthy,
             "/-/ready" => Handler::Ready,
             "/probe" => Handler::Probe,
@@ -57,6 +63,7 @@ impl Handler {
             "/-/recover" => Handler::Recover,
             "/-/reload" => Handler::Reload,
             "/" => Handler::Page,
+            "/-/page.css" | "/-/page.js" | "/-/page.svg" => Handler::Asset,
             _ => Handler::NotFound,
         }
     }
@@ -74,12 +81,14 @@ impl Handler {
             Handler::Health => "health",
             Handler::HealthDb => "health_db",
             Handler::HealthDetailed => "health_detailed",
+            Handler::Status => "status",
             Handler::Healthy => "healthy",
             Handler::Ready => "ready",
             Handler::Events => "events",
             Handler::Recover => "recover",
             Handler::Reload => "reload",
             Handler::Page => "page",
+            Handler::Asset => "asset",
             Handler::NotFound => "not_found",
             Handler::Refused => "refused",
         }
@@ -101,10 +110,14 @@ impl Handler {
                 StatusCode::METHOD_NOT_ALLOWED,
                 StatusCode::SERVICE_UNAVAILABLE,
             ],
-            Handler::HealthDb | Handler::Ready => {
-                &[StatusCode::OK, StatusCode::METHOD_NOT_ALLOWED, StatusCode::SERVICE_UNAVAILABLE]
-            }
-            Handler::Events | Handler::Discovery => {
+            Handler::HealthDb => &[
+                StatusCode::OK,
+                StatusCode::BAD_REQUEST,
+                StatusCode::METHOD_NOT_ALLOWED,
+                StatusCode::SERVICE_UNAVAILABLE,
+            ],
+            Handler::Ready => &[StatusCode::OK, StatusCode::METHOD_NOT_ALLOWED, StatusCode::SERVICE_UNAVAILABLE],
+            Handler::Events | Handler::Discovery | Handler::Status | Handler::Page => {
                 &[StatusCode::OK, StatusCode::BAD_REQUEST, StatusCode::METHOD_NOT_ALLOWED]
             }
             Handler::Recover => {
@@ -119,7 +132,7 @@ impl Handler {
             ],
             Handler::NotFound => &[StatusCode::NOT_FOUND],
             Handler::Refused => &[StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS],
-            Handler::Health | Handler::HealthDetailed | Handler::Healthy | Handler::Page => {
+            Handler::Health | Handler::HealthDetailed | Handler::Healthy | Handler::Asset => {
                 &[StatusCode::OK, StatusCode::METHOD_NOT_ALLOWED]
             }
         }
@@ -127,7 +140,7 @@ impl Handler {
 }
 
 /// The paths that answer, for who asked for another one.
-pub(super) const PATHS: [&str; 12] = [
+pub(super) const PATHS: [&str; 13] = [
     "/",
     "/health",
     "/health/db",
@@ -135,6 +148,7 @@ pub(super) const PATHS: [&str; 12] = [
     "/api/health",
     "/api/health/db",
     "/api/health/detailed",
+    "/api/status",
     "/-/healthy",
     "/-/ready",
     "/events",

@@ -1,128 +1,66 @@
-//! `/`: the status page. One table, no script, nothing from elsewhere.
+//! `/`: the page for a person without a dashboard at hand; with `?target=` that of one target.
+//!
+//! It is whole without scripts and loads nothing from elsewhere. A small script puts the page as it is now in the place
+//! of what is shown, every few seconds, so that nobody loses the place where they read. What a server or a configuration
+//! says becomes text here, in `markup`, and the policy that the page is sent with runs nothing but that one file.
+//!
+//! ```text
+//! whole.rs   all targets, worst first
+//! one.rs     one of them
+//! ```
 
-use std::borrow::Cow;
-use std::fmt::Write;
+mod markup;
+mod chart;
+mod parts;
+mod whole;
+mod one;
 
-use super::handler::PATHS;
-use crate::report::health::{Seen, status};
+use std::time::SystemTime;
 
-const HEAD: &str = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n<title>goneaway</title>\n<style>\n\
-:root { color-scheme: light dark; }\n\
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 70em; padding: 0 1em; }\n\
-table { border-collapse: collapse; width: 100%; }\n\
-th, td { border-bottom: 1px solid #8886; padding: .4em .8em .4em 0; text-align: left; vertical-align: top; }\n\
-.connected, .healthy { color: #080; } .degraded, .pending { color: #a60; } .down, .unhealthy { color: #c00; }\n\
-small { display: block; opacity: .8; }\n\
-</style>\n</head>\n<body>\n";
+use hyper::StatusCode;
+use tokio::time::Instant;
 
-/// The whole page.
-pub(super) fn page(targets: &[Seen], telemetry_path: &str) -> String {
-    let mut out = String::from(HEAD);
-    let overall = status(targets).label();
-    let version = env!("CARGO_PKG_VERSION");
-    push(&mut out, format_args!("<h1>goneaway {version}: <span class=\"{overall}\">{overall}</span></h1>\n<p>"));
-    let metrics = std::iter::once(telemetry_path);
-    for path in metrics.chain(PATHS.into_iter().filter(|path| *path != "/" && !path.starts_with("/api/"))) {
-        let path = escape(path);
-        push(&mut out, format_args!("<a href=\"{path}\">{path}</a> "));
-    }
-    out.push_str("</p>\n<table>\n<tr><th>Target</th><th>Up</th><th>State</th><th>Server</th><th>Connections</th><th>Last probe</th></tr>\n");
-    for target in targets {
-        row(&mut out, target);
-    }
-    out.push_str("</table>\n</body>\n</html>\n");
-    out
-}
+use super::query::{pairs, target};
+use super::reply::{Reply, asset, html, text};
+use super::state::State;
+use crate::report::health::look;
+use crate::watch::events::Wanted;
 
-fn row(out: &mut String, target: &Seen) {
-    let snapshot = &target.snapshot;
-    let optional = if snapshot.required { "" } else { " (not required)" };
-    push(
-        out,
-        format_args!(
-            "<tr><td>{}<small>{}{optional}</small></td><td>{}</td>",
-            escape(&target.name),
-            escape(&snapshot.address),
-            if target.up { "yes" } else { "no" },
-        ),
-    );
-    let state = target.state();
-    push(out, format_args!("<td><span class=\"{state}\">{state}</span>"));
-    if let Some(failure) = target.failure() {
-        let (phase, reason) = (failure.phase.label(), failure.reason.label());
-        push(out, format_args!(" {phase}: {reason}<small>{}</small>", escape(&failure.detail)));
-        if let Some(hint) = &failure.hint {
-            push(out, format_args!("<small>hint: {}</small>", escape(hint)));
+/// Events on the page of all targets, and of one.
+const LATEST: usize = 20;
+const LATEST_OF_ONE: usize = 50;
+
+/// Answers with a page.
+pub(super) fn page(state: &State, query: Option<&str>) -> Reply {
+    let asked = pairs(query.unwrap_or_default()).find(|(name, _)| name == "target");
+    let name = match asked.map(|(name, value)| target(&name, value, state)).transpose() {
+        Ok(name) => name,
+        Err(wrong) => return text(StatusCode::BAD_REQUEST, format!("error: {wrong}")),
+    };
+    let now = SystemTime::now();
+    let targets = look(&state.board, Instant::now());
+    let latest = |most, targets| state.events.select(&Wanted { most, targets, ..Wanted::default() }).0;
+    match name.and_then(|name| targets.iter().find(|seen| seen.name == name)) {
+        Some(seen) => {
+            let latest = latest(LATEST_OF_ONE, vec![seen.name.clone()]);
+            html(one::one(seen, &latest, &state.telemetry_path, now))
         }
-    }
-    let server = snapshot.server.as_ref().map(ToString::to_string).unwrap_or_default();
-    push(out, format_args!("</td><td>{}</td>", escape(&server)));
-    match snapshot.connections {
-        Some((used, limit)) => push(out, format_args!("<td>{used} of {limit}</td>")),
-        None => out.push_str("<td></td>"),
-    }
-    match &snapshot.probe {
-        Some(probe) => {
-            push(out, format_args!("<td>{}</td></tr>\n", humantime::format_rfc3339_seconds(probe.at)));
-        }
-        None => out.push_str("<td>none yet</td></tr>\n"),
+        None => html(whole::whole(&targets, &latest(LATEST, Vec::new()), &state.telemetry_path, now)),
     }
 }
 
-fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
-    out.write_fmt(text).expect("writing to a String cannot fail");
-}
+/// What a page is made of besides its text, by path.
+pub(super) const ASSETS: [(&str, &str, &str); 3] = [
+    ("/-/page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
+    ("/-/page.js", "text/javascript; charset=utf-8", include_str!("page/page.js")),
+    ("/-/page.svg", "image/svg+xml", include_str!("page/page.svg")),
+];
 
-/// Names, addresses and what a server answers are text, never markup.
-fn escape(text: &str) -> Cow<'_, str> {
-    if !text.contains(['&', '<', '>', '"', '\'']) {
-        return Cow::Borrowed(text);
-    }
-    let mut escaped = String::with_capacity(text.len() + 16);
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-    }
-    Cow::Owned(escaped)
+/// Answers with one of them.
+pub(super) fn part(path: &str) -> Option<Reply> {
+    let (_, content_type, body) = ASSETS.iter().find(|(known, ..)| *known == path)?;
+    Some(asset(content_type, *body))
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::time::SystemTime;
-
-    use super::*;
-    use crate::mysql::failure::{Failure, Phase, Reason};
-    use crate::mysql::server::Server;
-    use crate::watch::snapshot::{ProbeResult, Snapshot};
-
-    #[test]
-    fn what_a_server_says_is_never_markup() {
-        let evil = "<script>alert('x')</script>\"&";
-        let failure = Failure::new(Phase::Auth, Reason::AccessDenied, evil).with_hint(evil);
-        let probe =
-            ProbeResult { at: SystemTime::UNIX_EPOCH, failure: Some(failure), phases: vec![], tls_version: None };
-        let snapshot = Snapshot {
-            address: evil.to_owned(),
-            probe: Some(probe),
-            server: Some(Server::from_version(evil)),
-            connections: Some((3, 151)),
-            ..Snapshot::default()
-        };
-        let target = Seen { name: evil.to_owned(), up: false, snapshot: Arc::new(snapshot) };
-        let page = page(&[target], evil);
-        assert!(!page.contains("<script") && !page.contains("('x')"), "{page}");
-        assert_eq!(page.matches("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&quot;&amp;").count(), 7);
-        for shown in
-            ["<title>goneaway</title>", "class=\"down\"", "auth: access_denied", "3 of 151", "1970-01-01T00:00:00Z"]
-        {
-            assert!(page.contains(shown), "{shown}: {page}");
-        }
-    }
-}
+mod tests;

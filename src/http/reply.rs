@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY};
 use hyper::{Response, StatusCode};
 
 pub(super) type Reply = Response<Full<Bytes>>;
@@ -16,13 +16,25 @@ pub(super) fn json(status: StatusCode, body: impl Into<Bytes>) -> Reply {
     fresh(status, "application/json", body)
 }
 
-/// A page that loads nothing and runs nothing.
+/// How healthy something is, in the form that is named so.
+pub(super) fn health_json(body: impl Into<Bytes>) -> Reply {
+    fresh(StatusCode::OK, "application/health+json", body)
+}
+
+/// A page that loads only what is its own, and runs only that.
 pub(super) fn html(body: impl Into<Bytes>) -> Reply {
     let mut reply = fresh(StatusCode::OK, "text/html; charset=utf-8", body);
-    let policy =
-        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
-    reply.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    let policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                  frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     reply
+}
+
+/// A part of a page. It is small, and of another release behind the same address it may be another.
+pub(super) fn asset(content_type: &'static str, body: &'static str) -> Reply {
+    fresh(StatusCode::OK, content_type, body)
 }
 
 /// How things are now: no cache may keep it.

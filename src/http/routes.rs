@@ -14,13 +14,15 @@ use super::events::events;
 use super::handler::{Handler, PATHS};
 use super::life::Life;
 use super::lifecycle::{recover, refuses, reload};
-use super::page::page;
-use super::reply::{Reply, html, json, text};
+use super::page::{page, part};
+use super::query::{pairs, target};
+use super::reply::{Reply, health_json, json, text};
 use super::scrape::scrape;
 use super::state::State;
 use super::stream::Door;
 use super::visit::visit;
 use crate::report::health::{detailed, look};
+use crate::report::picture::{Picture, picture};
 
 /// Answers one request and counts it. A body, if there is one, is not read: hyper closes such a connection after the answer.
 pub(super) async fn answer(state: &State, life: &Arc<Life>, door: Door, request: Request<Incoming>) -> Reply {
@@ -66,6 +68,10 @@ async fn route(state: &State, life: &Arc<Life>, door: Door, request: &Parts, is_
             },
             Handler::Discovery => discovery(state, request, is_tls),
             Handler::Events => events(state, request.uri.query()),
+            Handler::Page => page(state, request.uri.query()),
+            Handler::Asset => part(request.uri.path()).unwrap_or_else(|| not_found(&state.telemetry_path)),
+            Handler::HealthDb => health_db(state, request.uri.query()),
+            Handler::Status => status(state, request.uri.query()),
             other => health(state, other),
         },
         _ => wrong_method("GET, HEAD"),
@@ -73,18 +79,52 @@ async fn route(state: &State, life: &Arc<Life>, door: Door, request: &Parts, is_
     (handler, reply)
 }
 
+/// Whether all required targets pass. One that is asked for by name is required by whoever asks.
+fn health_db(state: &State, query: Option<&str>) -> Reply {
+    let wanted = match wanted(state, query) {
+        Ok(wanted) => wanted,
+        Err(refusal) => return refusal,
+    };
+    let mut targets = look(&state.board, Instant::now());
+    targets.retain(|target| wanted.is_empty() || wanted.contains(&target.name));
+    let failing = targets.iter().any(|target| (target.snapshot.required || !wanted.is_empty()) && !target.passes());
+    let status = if failing { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    text(status, targets.iter().map(|target| target.line() + "\n").collect::<String>())
+}
+
+/// The whole picture, for the commands `status` and `diagnose`.
+fn status(state: &State, query: Option<&str>) -> Reply {
+    let wanted = match wanted(state, query) {
+        Ok(wanted) => wanted,
+        Err(refusal) => return refusal,
+    };
+    let (slots, now) = (state.board.slots(), Instant::now());
+    let of_them = slots.iter().filter(|slot| wanted.is_empty() || wanted.iter().any(|name| name == slot.name()));
+    let pictures: Vec<Picture> = of_them.map(|slot| picture(slot, now)).collect();
+    let body = serde_json::to_string(&pictures);
+    json(StatusCode::OK, body.expect("strings and numbers are always JSON") + "\n")
+}
+
+/// The targets that are asked for by name; none means all.
+fn wanted(state: &State, query: Option<&str>) -> Result<Vec<String>, Reply> {
+    let mut wanted = Vec::new();
+    for (name, value) in pairs(query.unwrap_or_default()) {
+        // Load balancers add parameters of their own against caches.
+        if matches!(name.as_str(), "target" | "target[]") {
+            let target = target(&name, value, state);
+            wanted.push(target.map_err(|wrong| text(StatusCode::BAD_REQUEST, format!("error: {wrong}")))?);
+        }
+    }
+    Ok(wanted)
+}
+
 fn health(state: &State, handler: Handler) -> Reply {
     let targets = look(&state.board, Instant::now());
     match handler {
-        Handler::HealthDb => {
-            let failing = targets.iter().any(|target| target.snapshot.required && !target.passes());
-            let status = if failing { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-            text(status, targets.iter().map(|target| target.line() + "\n").collect::<String>())
-        }
         Handler::HealthDetailed => {
             let uptime: Duration = state.started.elapsed();
             let body = serde_json::to_string_pretty(&detailed(&targets, uptime));
-            json(StatusCode::OK, body.expect("strings and numbers are always JSON") + "\n")
+            health_json(body.expect("strings and numbers are always JSON") + "\n")
         }
         Handler::Ready => {
             let waiting: Vec<&str> =
@@ -95,7 +135,6 @@ fn health(state: &State, handler: Handler) -> Reply {
             let body = format!("waiting for the first probe of: {}\n", waiting.join(", "));
             text(StatusCode::SERVICE_UNAVAILABLE, body)
         }
-        Handler::Page => html(page(&targets, &state.telemetry_path)),
         // That we answer is the answer.
         _ => text(StatusCode::OK, "ok\n"),
     }

@@ -95,9 +95,9 @@ impl Site {
 }
 
 fn snapshot(probe: Option<Option<Failure>>) -> Snapshot {
-    let probe =
-        probe.map(|failure| ProbeResult { at: SystemTime::UNIX_EPOCH, failure, phases: vec![], tls_version: None });
-    Snapshot { address: "db:3306".to_owned(), required: true, probe, ..Snapshot::default() }
+    let probe = probe.map(|failure| ProbeResult { at: SystemTime::now(), failure, phases: vec![], tls_version: None });
+    let every = Duration::from_secs(15);
+    Snapshot { every, address: "db:3306".to_owned(), required: true, probe, ..Snapshot::default() }
 }
 
 fn block(target: &str, name: &str, samples: usize) -> Block {

@@ -48,6 +48,14 @@ impl Block {
         self.families.iter().map(|family| &*family.name)
     }
 
+    /// The lines of one family; none if it is not there.
+    pub(super) fn lines_of(&self, family: &str) -> &str {
+        match self.families.binary_search_by(|known| (*known.name).cmp(family)) {
+            Ok(at) => &self.text[self.families[at].lines.clone()],
+            Err(_) => "",
+        }
+    }
+
     /// How much text its samples are.
     pub fn bytes(&self) -> usize {
         self.text.len()

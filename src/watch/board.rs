@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::finding::Finding;
 use super::snapshot::Snapshot;
 use crate::metrics::{Block, BlockBuilder};
 
@@ -48,6 +49,12 @@ struct State {
     copied: BTreeMap<&'static str, Copied>,
     up_until: Option<(Instant, SystemTime)>,
     snapshot: Arc<Snapshot>,
+    /// How often there was something new to judge.
+    news: u64,
+    is_judged: bool,
+    findings: Arc<[Finding]>,
+    /// The findings' families.
+    judged: Arc<Block>,
 }
 
 /// What a collector copied from the server.
@@ -151,6 +158,10 @@ impl Slot {
             address: state.snapshot.address.clone(),
             required: state.snapshot.required,
             every: state.snapshot.every,
+            timeout: state.snapshot.timeout,
+            user: state.snapshot.user.clone(),
+            heartbeat: state.snapshot.heartbeat.clone(),
+            is_local: state.snapshot.is_local,
             ..(*known).clone()
         };
         (state.up_until, state.copied, state.snapshot) = (up_until, copied, Arc::new(snapshot));
@@ -185,6 +196,35 @@ impl Slot {
         self.state().snapshot.clone()
     }
 
+    /// What is wrong with the target, worst first, as it was last judged.
+    pub fn findings(&self) -> Arc<[Finding]> {
+        self.state().findings.clone()
+    }
+
+    pub fn is_judged(&self) -> bool {
+        self.state().is_judged
+    }
+
+    /// What is wrong with the target, and the families that say so.
+    pub fn judged(&self, findings: Vec<Finding>, block: Block) {
+        let mut state = self.state();
+        state.is_judged = true;
+        state.findings = findings.into();
+        state.judged = Arc::new(block);
+    }
+
+    /// Changes when there is something new to judge: a probe has ended, a collector has brought something.
+    pub fn news(&self) -> u64 {
+        self.state().news
+    }
+
+    /// Everything that a scrape would show of it now.
+    pub fn shown(&self, now: Instant) -> Vec<Arc<Block>> {
+        let mut blocks = Vec::with_capacity(16);
+        self.blocks(&[], now, &mut blocks);
+        blocks
+    }
+
     /// `mysql_up`, judged now.
     pub fn is_up(&self, now: Instant) -> bool {
         self.state().is_up(now)
@@ -193,6 +233,8 @@ impl Slot {
     /// The families of our own, encoded anew.
     pub fn publish(&self, own: Block, snapshot: Snapshot) {
         let mut state = self.state();
+        let probed = |snapshot: &Snapshot| snapshot.probe.as_ref().map(|probe| probe.at);
+        state.news += u64::from(probed(&snapshot) != probed(&state.snapshot));
         state.own = Arc::new(own);
         state.snapshot = Arc::new(snapshot);
     }
@@ -205,12 +247,18 @@ impl Slot {
 
     /// What a collector copied; shown until it is too old or the server is down.
     pub fn copied(&self, collector: &'static str, block: Block, until: Instant) {
-        self.state().copied.insert(collector, Copied::new(block, until, true));
+        self.copy(collector, Copied::new(block, until, true));
     }
 
     /// Families of our own that were made from what the server said, and are as old as that.
     pub fn copied_by_us(&self, name: &'static str, block: Block, until: Instant) {
-        self.state().copied.insert(name, Copied::new(block, until, false));
+        self.copy(name, Copied::new(block, until, false));
+    }
+
+    fn copy(&self, name: &'static str, copied: Copied) {
+        let mut state = self.state();
+        state.copied.insert(name, copied);
+        state.news += 1;
     }
 
     fn blocks(&self, collectors: &[String], now: Instant, out: &mut Vec<Arc<Block>>) {
@@ -218,6 +266,7 @@ impl Slot {
         let up = state.is_up(now);
         out.push(self.up[usize::from(up)].clone());
         out.push(state.own.clone());
+        out.push(state.judged.clone());
         if !up {
             return;
         }

@@ -34,6 +34,8 @@ pub(super) struct Collection {
     pub(super) seen: Seen,
     /// What collectors were answered whose counters are kept by `View`.
     pub(super) counted: Vec<(&'static str, Vec<Rows>)>,
+    /// The account that the server took us for, where it was asked.
+    pub(super) account: Option<String>,
 }
 
 /// What else is known after a round, from the same answers.
@@ -213,6 +215,7 @@ impl Collection {
             headroom: Headroom::default(),
             seen: Seen::default(),
             counted: Vec::new(),
+            account: None,
         }
     }
 
@@ -387,6 +390,7 @@ impl<S: Source> Round<'_, S> {
                 facts
             }
         };
+        self.collection.account = facts.account().map(str::to_owned);
         self.facts = Some(facts.clone());
         Ok(facts)
     }

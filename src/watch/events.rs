@@ -4,6 +4,7 @@
 //! count, and the log tells of it only at powers of ten. So a storm fills neither.
 
 mod what;
+pub mod says;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -65,6 +66,12 @@ impl Events {
         if is_worth_a_line(count - times, count) {
             what.log(target, count);
         }
+    }
+
+    /// The same as of a time, and without a line, for tests of who shows events.
+    #[cfg(test)]
+    pub(crate) fn tell_at(&self, target: &Arc<str>, what: What, at: SystemTime) {
+        self.take_in(target, what, 1, at);
     }
 
     fn take_in(&self, target: &Arc<str>, what: What, times: u64, now: SystemTime) -> (u64, What) {

@@ -15,6 +15,7 @@ use super::ladder::canary::{CanaryId, Role};
 use super::ladder::families::IdleInstruments;
 use super::loss::{Cause, Ladder, Rest};
 use super::pools::Inbox;
+use super::snapshot::IdleLimit;
 use super::standing::Standing;
 use super::target::Target;
 use crate::mysql::budget::Budget;
@@ -190,6 +191,18 @@ impl Idle {
             lost_seconds: bounds.lost.map(|lost| lost.as_secs_f64()),
             safe_lifetime_seconds: safe_lifetime.map(|safe| safe.as_secs_f64()),
         })
+    }
+
+    /// What is known now, for people.
+    pub(super) fn limit(&self) -> IdleLimit {
+        let bounds = self.canaries.as_ref().map_or(Bounds::default(), Canaries::bounds);
+        IdleLimit {
+            owner: self.canaries.as_ref().and_then(Canaries::owner),
+            survived: bounds.survived,
+            lost: bounds.lost,
+            wait_timeout: self.wait_timeout,
+            safe_lifetime: self.wait_timeout.and_then(|wait_timeout| bounds.safe_lifetime(wait_timeout)),
+        }
     }
 
     /// Leaves every canary in order.

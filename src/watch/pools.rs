@@ -20,7 +20,7 @@ use crate::config::Tls;
 use crate::mysql::budget::Budget;
 use crate::mysql::failure::{Failure, Phase};
 use crate::mysql::handshake::Access;
-use crate::mysql::pool::{self, Checked, CloseReason, Gate, Lost, Observer, Pool, Sessions, Settings, Waited};
+use crate::mysql::pool::{self, Checked, CloseReason, Counts, Gate, Lost, Observer, Pool, Sessions, Settings, Waited};
 use crate::mysql::signal::Signal;
 
 pub use inbox::{Inbox, News};
@@ -47,6 +47,16 @@ pub struct Exercise {
     pub busy: Duration,
     /// How long the others rest before they are used, in turn.
     pub rests: Vec<Duration>,
+}
+
+/// How a pool stands.
+#[derive(Clone, Debug)]
+pub struct Occupancy {
+    pub name: Arc<str>,
+    pub size: u32,
+    pub max_overflow: u32,
+    pub recycle: Option<Duration>,
+    pub counts: Counts,
 }
 
 /// The pools of one target. Clones are the same pools.
@@ -149,11 +159,20 @@ impl Pools {
         futures_util::future::join_all(self.pools.iter().map(|(_, pool)| pool.shutdown(deadline))).await;
     }
 
-    /// Puts how the pools stand now into the instruments.
-    pub fn show(&self) {
-        for (plan, pool) in &self.pools {
-            self.instruments.counted(&plan.settings.name, pool.counts());
-        }
+    /// Puts how the pools stand now into the instruments, and says it.
+    pub fn show(&self) -> Vec<Occupancy> {
+        let show = |(plan, pool): &(Arc<Plan>, Pool<Opener>)| {
+            let (settings, counts) = (&plan.settings, pool.counts());
+            self.instruments.counted(&settings.name, counts);
+            Occupancy {
+                name: settings.name.clone(),
+                size: settings.size,
+                max_overflow: settings.max_overflow,
+                recycle: settings.recycle,
+                counts,
+            }
+        };
+        self.pools.iter().map(show).collect()
     }
 }
 

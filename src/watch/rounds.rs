@@ -205,6 +205,9 @@ impl Rounds {
         snapshot: &mut Snapshot,
         is_away: bool,
     ) -> Option<Instant> {
+        if let Some(account) = collection.account.take() {
+            snapshot.account = Some(account);
+        }
         for (collector, answers) in std::mem::take(&mut collection.counted) {
             instruments.view.take(collector, &answers);
         }

@@ -15,7 +15,6 @@ use super::pools::families::PoolInstruments;
 use super::recovery::Recovery;
 use super::rounds::Place;
 use super::shelf::Shelf;
-use super::snapshot::Snapshot;
 use super::stall::Stalls;
 use super::target::Target;
 use crate::mysql::budget::{Budget, Purpose};
@@ -51,12 +50,7 @@ pub(super) struct Seat {
 impl Seat {
     /// A place for a target that nobody has watched before.
     pub(super) fn new(target: Arc<Target>, place: Place, shared: &Shared, shutdown: watch::Receiver<bool>) -> Seat {
-        let snapshot = Snapshot {
-            address: target.access.endpoint.to_string(),
-            required: target.required,
-            every: target.every,
-            ..Snapshot::default()
-        };
+        let snapshot = target.unknown();
         let budget = Budget::reserving(target.connections, &[Purpose::Probe, Purpose::Evidence]);
         let instruments = TargetInstruments::new(target.every, budget.clone());
         for collector in &target.collectors {

@@ -1,8 +1,15 @@
 //! What is known of one target, for health, the status page and the command line.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::hour::Hour;
+use super::ladder::bounds::Owner;
+use super::loss::families::Counted;
+use super::pools::Occupancy;
+use super::state::State;
 use crate::mysql::failure::{Failure, Phase};
+use crate::mysql::path::Path;
 use crate::mysql::server::Server;
 
 /// What is known of one target now.
@@ -13,6 +20,16 @@ pub struct Snapshot {
     /// Whether `/health/db` depends on it.
     pub required: bool,
     pub every: Duration,
+    /// How long a probe may take.
+    pub timeout: Duration,
+    /// The account's name as configured.
+    pub user: String,
+    /// The account as the server knows it, `user@host`.
+    pub account: Option<String>,
+    /// The schema and the table of pt-heartbeat, as configured.
+    pub heartbeat: (String, String),
+    /// Whether it is reached within this machine.
+    pub is_local: bool,
     /// `None` until the first probe has ended.
     pub probe: Option<ProbeResult>,
     pub last_success: Option<SystemTime>,
@@ -23,6 +40,27 @@ pub struct Snapshot {
     pub collectors: Vec<CollectorResult>,
     /// Losses that are not counted yet, since it is not known what became of the server: of pools, and of canaries.
     pub undecided: (u64, u64),
+    /// How it stands; none before its task has begun.
+    pub state: Option<State>,
+    /// When the present outage began.
+    pub out_since: Option<SystemTime>,
+    pub path: Option<Path>,
+    pub hour: Arc<Hour>,
+    pub pools: Vec<Occupancy>,
+    /// What was lost since the exporter started, by cause.
+    pub lost: Arc<[Counted]>,
+    pub idle: IdleLimit,
+}
+
+/// What is known of the time that an idle connection lives on the path from here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IdleLimit {
+    /// None before the server has told its own limit.
+    pub owner: Option<Owner>,
+    pub survived: Duration,
+    pub lost: Option<Duration>,
+    pub wait_timeout: Option<Duration>,
+    pub safe_lifetime: Option<Duration>,
 }
 
 /// How the last probe ended.

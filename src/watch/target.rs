@@ -13,6 +13,7 @@ use super::backoff::Spacing;
 use super::ladder;
 use super::pools::{Exercise, Plan};
 use super::recovery::Manner;
+use super::snapshot::Snapshot;
 use crate::collect::{self, COLLECTORS, Collector, Pace, Tunables};
 use crate::config::{self, Judges, Loaded, Mistakes};
 use crate::mysql::endpoint::Endpoint;
@@ -67,6 +68,20 @@ impl Target {
     /// Whether this is the other one read anew, with nothing changed.
     pub fn is_as(&self, other: &Target) -> bool {
         self.made_of == other.made_of
+    }
+
+    /// What is known of it before anything was tried.
+    pub fn unknown(&self) -> Snapshot {
+        Snapshot {
+            address: self.access.endpoint.to_string(),
+            required: self.required,
+            every: self.every,
+            timeout: self.timeout,
+            user: self.access.user.clone(),
+            heartbeat: (self.tunables.heartbeat_database.clone(), self.tunables.heartbeat_table.clone()),
+            is_local: self.access.endpoint.is_local(),
+            ..Snapshot::default()
+        }
     }
 
     /// The same for a command that looks for a moment: probed so often, what is needed to tell how full the server is

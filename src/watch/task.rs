@@ -322,6 +322,10 @@ impl Task {
 
     /// `fresh` is what a login that got in was.
     fn take_in(&mut self, ended: Ended, fresh: Fresh) {
+        if ended.outcome.is_ok() {
+            let took = (fresh == Fresh::Good).then_some(ended.took);
+            Arc::make_mut(&mut self.snapshot.hour).good(SystemTime::now(), took);
+        }
         let phases: Vec<_> = ended.times.iter().collect();
         for (phase, took) in &phases {
             self.seat.instruments.phase_last.with_label_values(&[phase.label()]).set(took.as_secs_f64());
@@ -412,6 +416,7 @@ impl Task {
         if self.waiting.is_none() {
             self.outage.failed(&self.seat.target.name, &failure);
         }
+        Arc::make_mut(&mut self.snapshot.hour).failed(SystemTime::now());
         self.snapshot.probe = Some(result(Some(failure), phases, None));
         if self.rounds.take_owed() {
             self.nobody_to_ask();
@@ -679,6 +684,7 @@ impl Task {
         }
         let noticed = unix_now() - held.note.noticed_at.elapsed().as_secs_f64();
         losses.booked(held.source, booked.cause, held.count, noticed);
+        self.snapshot.lost = losses.counted().into();
         self.seat.tell_times(told::lost(booked), held.count);
     }
 
@@ -802,10 +808,16 @@ impl Task {
         if let Some(what) = self.idle.show() {
             self.seat.tell(what);
         }
-        self.seat.pools.show();
+        self.snapshot.pools = self.seat.pools.show();
+        self.snapshot.idle = self.idle.limit();
         let of = |source| self.books.desk.provisional(source);
         self.snapshot.undecided = (of(Source::Pool), of(Source::Canary));
-        self.books.recovery.show(Instant::now());
+        let now = Instant::now();
+        self.books.recovery.show(now);
+        self.snapshot.state = Some(self.books.recovery.state());
+        let began = self.books.recovery.outage_start();
+        self.snapshot.out_since = began.map(|began| SystemTime::now() - now.saturating_duration_since(began));
+        self.snapshot.path = self.path_told;
         let block = self.seat.instruments.block(self.seat.target.label.as_deref());
         self.seat.slot.publish(block, self.snapshot.clone());
     }

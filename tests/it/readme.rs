@@ -56,6 +56,7 @@ fn the_tables_are_those_of_the_program() {
         collectors.push_str(&format!("| `{}` | {default} | {} |\n", collector.name, collector.summary));
     }
     is_current("collectors", &collectors);
+    is_current("findings", &goneaway::report::diagnose::markdown());
     let output = Command::new(env!("CARGO_BIN_EXE_goneaway")).args(["metrics", "--output", "markdown"]).output();
     let output = output.expect("the program was built for this test");
     is_current("metrics", &String::from_utf8(output.stdout).expect("it is text"));

@@ -262,7 +262,7 @@ async fn a_full_server_refuses_in_two_places() {
 const CLIENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// Passes connections on to a server as if they came from `CLIENT`.
-async fn relay(to: u16) -> SocketAddr {
+pub(crate) async fn relay(to: u16) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
     let address = listener.local_addr().expect("bound");
     tokio::spawn(async move {
@@ -274,6 +274,11 @@ async fn relay(to: u16) -> SocketAddr {
         }
     });
     address
+}
+
+/// The address that the relay comes from.
+pub(crate) fn blocked_source() -> Ipv4Addr {
+    CLIENT
 }
 
 #[tokio::test]

@@ -228,6 +228,18 @@ impl Server {
         text(row, 0)
     }
 
+    /// The first column of all rows, as text.
+    pub(crate) async fn column(&self, query: &str) -> Vec<String> {
+        self.rows(query).await.iter().map(|row| text(row, 0)).collect()
+    }
+
+    /// Adds lines to the server's configuration, for its next start.
+    pub(crate) fn configure(&self, lines: &[String]) {
+        let path = self.directory.join("my.cnf");
+        let before = fs::read_to_string(&path).expect("it was started with it");
+        fs::write(&path, format!("{before}{}\n", lines.join("\n"))).expect("our own directory");
+    }
+
     /// A number of SHOW GLOBAL STATUS.
     pub(crate) async fn status(&self, name: &str) -> u64 {
         let query = format!("SHOW GLOBAL STATUS WHERE Variable_name = '{name}'");

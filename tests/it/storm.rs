@@ -65,7 +65,7 @@ impl Watcher {
         let seen = loop {
             let health: serde_json::Value =
                 serde_json::from_str(self.daemon.get("/health/detailed").await.text()).expect("JSON");
-            let undecided = health["targets"][0]["undecided_losses"]["pool"].as_f64().expect("a count");
+            let undecided = health["checks"]["t:undecidedLosses"][0]["observedValue"].as_f64().expect("a count");
             let seen = self.daemon.scrape().await;
             let open: f64 = sum_where(&seen, "mysql_conn_pool_connections", &["state=\"idle\""])
                 + sum_where(&seen, "mysql_conn_pool_connections", &["state=\"in_use\""]);

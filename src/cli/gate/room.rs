@@ -9,8 +9,9 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use super::super::exit::{Exit, progress, report};
-use super::super::moment::{Moment, chosen};
+use super::super::moment::Moment;
 use super::super::output::Output;
+use super::super::targets::chosen;
 use crate::config::Loaded;
 use crate::watch::snapshot::Snapshot;
 

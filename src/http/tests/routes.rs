@@ -30,7 +30,7 @@ async fn every_path_answers_under_both_of_its_names() {
     for (path, content_type, body) in [
         ("/health", TEXT, "ok\n"),
         ("/health/db", TEXT, "orders: ok\nbilling: ok\n"),
-        ("/health/detailed", "application/json", "{\n  \"status\": \"healthy\""),
+        ("/health/detailed", "application/health+json", "{\n  \"status\": \"pass\""),
         ("/-/healthy", TEXT, "ok\n"),
         ("/-/ready", TEXT, "ready\n"),
         ("/", "text/html; charset=utf-8", "<!doctype html>"),
@@ -60,7 +60,7 @@ async fn events_are_json_and_wrong_questions_are_named() {
     assert_eq!(answer.text(), "{\"events\":[],\"next\":5}\n");
     for (query, says) in [
         ("target=other", "error: there is no target `other` (target)\n  targets: orders, billing\n"),
-        ("sinse=5", "error: there is no parameter `sinse` here\n  parameters: since, limit, target, kind\n"),
+        ("sinse=5", "error: there is no parameter `sinse` here\n  parameters: since, limit, target, kind, standing\n"),
         ("kind=los", "error: there is no event of the kind `los` (kind)\n  kinds: lost, state, recovered"),
         ("since=now", "error: `now` is not a point to begin at (since)\n  hint: the `next` of the last answer"),
     ] {
@@ -91,16 +91,30 @@ async fn recovering_is_asked_for_by_post_and_told_to_the_targets_that_are_named(
 }
 
 #[tokio::test]
-async fn the_page_links_what_there_is_and_loads_nothing() {
+async fn the_page_links_what_there_is_and_loads_only_its_own() {
     let site = Site::start_on("/m&m", Limits::default());
     site.probed("orders", Some(refused()));
     let answer = site.get("/").await;
-    assert!(answer.header("content-security-policy").starts_with("default-src 'none';"));
-    for shown in
-        ["<a href=\"/m&amp;m\">", "<a href=\"/health/db\">", "tcp: refused", "hint: is it running?", "none yet"]
-    {
+    assert_eq!(
+        answer.header("content-security-policy"),
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+         frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    );
+    for shown in ["<a href=\"./m&amp;m\">", "<a href=\"./health/db\">", "tcp refused", "is it running?", "pending"] {
         assert!(answer.text().contains(shown), "{shown}: {}", answer.text());
     }
+    let loaded: Vec<&str> = answer.text().split(['"', ' ']).filter(|part| part.starts_with("./-/")).collect();
+    assert_eq!(loaded, ["./-/page.svg", "./-/page.css", "./-/page.js"]);
+    for path in loaded {
+        let part = site.get(&path[1..]).await;
+        assert_eq!((part.status, part.header("x-content-type-options")), (200, "nosniff"), "{path}");
+        assert!(!part.text().contains("http://") || path.ends_with("svg"), "{path} names another site");
+    }
+    let one = site.get("/?target=orders").await;
+    assert!(one.text().contains("<title>orders: ") && !one.text().contains("billing"), "{}", one.text());
+    let none = site.get("/?target=%3Cb%3E").await;
+    assert_eq!((none.status, none.header("content-type")), (400, "text/plain; charset=utf-8"));
+    assert_eq!(none.text(), "error: there is no target `<b>` (target)\n  targets: orders, billing\n");
 }
 
 #[tokio::test]
@@ -117,7 +131,17 @@ async fn the_database_route_fails_while_a_required_target_does() {
     let answer = site.get("/health/db").await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.text(), "orders: ok\nbilling: failed phase=tcp reason=refused (not required)\n");
-    assert!(site.get("/health/detailed").await.text().contains("\"status\": \"degraded\""));
+    assert!(site.get("/health/detailed").await.text().starts_with("{\n  \"status\": \"warn\""));
+    // Who asks for it by name wants to know.
+    let answer = site.get("/health/db?target=billing").await;
+    assert_eq!((answer.status, answer.text()), (503, "billing: failed phase=tcp reason=refused (not required)\n"));
+    let answer = site.get("/api/health/db?target=orders&nocache=1").await;
+    assert_eq!((answer.status, answer.text()), (200, "orders: ok\n"));
+    let answer = site.get("/health/db?target=other").await;
+    assert_eq!(
+        (answer.status, answer.text()),
+        (400, "error: there is no target `other` (target)\n  targets: orders, billing\n")
+    );
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The families of lost connections, and the instruments behind them.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::cause::{Cause, Source};
 use crate::metrics::{GaugeVec, HistogramVec, Instruments, IntCounterVec};
@@ -19,6 +19,16 @@ crate::metrics! {
 
 /// From a connection in steady use to a night's rest; the usual limits of middleboxes fall between different bounds.
 const REST_SECONDS: &[f64] = &[1.0, 10.0, 50.0, 70.0, 250.0, 340.0, 400.0, 700.0, 1000.0, 2000.0, 4000.0, 29000.0];
+
+/// Losses of one cause.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Counted {
+    pub cause: Cause,
+    pub of_pools: u64,
+    pub of_canaries: u64,
+    /// When the last one was noticed.
+    pub last: SystemTime,
+}
 
 /// The live instruments of one target's losses.
 #[derive(Clone, Debug)]
@@ -62,6 +72,32 @@ impl LossInstruments {
         let last = self.last.with_label_values(&[cause.label()]);
         last.set(last.get().max(noticed));
     }
+
+    /// What was lost so far, most first.
+    pub fn counted(&self) -> Vec<Counted> {
+        let of = |source: Source, cause: Cause| match source.can_have(cause) {
+            true => self.lost.with_label_values(&[source.label(), cause.label()]).get(),
+            false => 0,
+        };
+        let count = |cause: &Cause| {
+            let last = self.last.with_label_values(&[cause.label()]).get();
+            Counted {
+                cause: *cause,
+                of_pools: of(Source::Pool, *cause),
+                of_canaries: of(Source::Canary, *cause),
+                last: UNIX_EPOCH + Duration::try_from_secs_f64(last).unwrap_or_default(),
+            }
+        };
+        let mut all: Vec<Counted> = Cause::ALL.iter().map(count).filter(|counted| counted.all() > 0).collect();
+        all.sort_by_key(|counted| std::cmp::Reverse(counted.all()));
+        all
+    }
+}
+
+impl Counted {
+    pub fn all(&self) -> u64 {
+        self.of_pools + self.of_canaries
+    }
 }
 
 #[cfg(test)]
@@ -95,6 +131,16 @@ mod tests {
         instruments.seen(Source::Canary, Signal::Fin, Duration::from_secs(60));
         instruments.booked(Source::Canary, Cause::Killed, 2, 100.0);
         instruments.booked(Source::Canary, Cause::Killed, 1, 90.0);
+        instruments.booked(Source::Pool, Cause::PacketTooLarge, 4, 50.5);
+        let counted: Vec<(Cause, u64, u64, Duration)> = instruments
+            .counted()
+            .iter()
+            .map(|one| {
+                (one.cause, one.of_pools, one.of_canaries, one.last.duration_since(UNIX_EPOCH).unwrap_or_default())
+            })
+            .collect();
+        let ms = Duration::from_millis;
+        assert_eq!(counted, [(Cause::PacketTooLarge, 4, 0, ms(50_500)), (Cause::Killed, 0, 3, ms(100_000))]);
         let lines = shown(&all);
         for line in [
             "mysql_conn_lost_total{source=\"canary\",cause=\"killed\"} 3",

@@ -155,8 +155,8 @@ impl World {
         while Instant::now() < end {
             let answer = self.daemon.get("/health/detailed").await;
             let health: serde_json::Value = serde_json::from_str(answer.text()).expect("JSON");
-            let undecided = &health["targets"][0]["undecided_losses"];
-            if undecided["pool"] == 0 && undecided["canary"] == 0 {
+            let undecided = &health["checks"]["t:undecidedLosses"];
+            if undecided[0]["observedValue"] == 0 && undecided[1]["observedValue"] == 0 {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;

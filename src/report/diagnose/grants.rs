@@ -1,0 +1,110 @@
+//! Our account lacks rights that its collectors need.
+
+use super::facts::Facts;
+use super::rule::Rule;
+use super::words::count;
+use crate::collect::{self, Collector, grants};
+use crate::watch::finding::{Change, Finding, Severity};
+
+pub(super) const RULE: Rule = Rule {
+    name: "missing_grants",
+    summary: "a collector lacks a right; the exact GRANT is told",
+    severities: &[Severity::Warning],
+    judge,
+};
+
+fn judge(facts: &Facts) -> Option<Finding> {
+    let server = facts.server()?;
+    let features = facts.all("mysql_conn_feature_supported");
+    let lacks = |why: &'static str| features.iter().filter(move |feature| feature.label("why") == why);
+    let named = |feature: &str| collect::named(feature.strip_prefix("collect.")?);
+    // Without the right a table of the schema looks as if this version did not have it.
+    let hidden = |collector: &&'static Collector| {
+        let (schema, is_on) = ("performance_schema.", facts.variable("performance_schema") == Some(1.0));
+        is_on && collector.needs.tables.iter().any(|table| table.starts_with(schema)) && is_in_every(collector, facts)
+    };
+    let mut lacking: Vec<&'static Collector> =
+        lacks("grant").filter_map(|feature| named(feature.label("feature"))).collect();
+    lacking.extend(lacks("version").filter_map(|feature| named(feature.label("feature"))).filter(hidden));
+    if lacking.is_empty() {
+        return None;
+    }
+    let (database, table) = &facts.snapshot.heartbeat;
+    let rights = grants::rights(&lacking, server, (database, table));
+    if rights.is_empty() {
+        return None;
+    }
+    let names: Vec<&str> = lacking.iter().map(|collector| collector.name).collect();
+    let without: Vec<&str> = rights.iter().map(|right| right.without).collect();
+    let account = facts.account();
+    let change = rights.iter().fold(Change::new("exactly these rights"), |change, right| {
+        change.sql(format!("GRANT {} TO {account};", right.sql))
+    });
+    Some(
+        Finding::new(
+            RULE.name,
+            Severity::Warning,
+            format!("{} have not the rights that they need", count(names.len() as f64, "collector", "collectors")),
+        )
+        .seen(format!("{account} lacks rights for {}", names.join(", ")))
+        .why(format!("without them {}", without.join("; ")))
+        .change(change)
+        .verify("mysql_conn_feature_supported has no series with why=\"grant\", within five minutes"),
+    )
+}
+
+/// Whether every server of this flavor that is supported has what the collector reads.
+fn is_in_every(collector: &Collector, facts: &Facts) -> bool {
+    match collector.name {
+        "conn.accounts" => true,
+        "conn.host_cache" => !facts.is_mariadb() || facts.server().is_some_and(|server| server.mariadb_since(10, 5, 2)),
+        "conn.session_tls" | "conn.server_errors" => facts.server().is_some_and(|server| server.mysql_since(8, 0, 0)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::trial::{mariadb, mysql, sql};
+    use super::*;
+
+    #[test]
+    fn the_exact_rights_are_told() {
+        let lines = [
+            "mysql_conn_feature_supported{feature=collect.conn.sessions,why=grant} 0",
+            "mysql_conn_feature_supported{feature=collect.slave_status,why=grant} 0",
+            "mysql_conn_feature_supported{feature=session,why=} 1",
+        ];
+        let finding =
+            mariadb(&lines).with(|snapshot| snapshot.account = Some("goneaway@10.%".to_owned())).judged(&RULE);
+        let finding = finding.expect("two");
+        assert_eq!(
+            sql(&finding),
+            [
+                "GRANT PROCESS ON *.* TO 'goneaway'@'10.%';",
+                "GRANT SLAVE MONITOR ON *.* TO 'goneaway'@'10.%';",
+                "GRANT SELECT ON `performance_schema`.* TO 'goneaway'@'10.%';",
+            ]
+        );
+        assert_eq!(finding.title, "2 collectors have not the rights that they need");
+    }
+
+    #[test]
+    fn a_table_that_is_hidden_for_want_of_a_right_is_told() {
+        let hidden = "mysql_conn_feature_supported{feature=collect.conn.host_cache,why=version} 0";
+        let on = "mysql_global_variables_performance_schema 1";
+        let finding = mysql(&[hidden, on]).judged(&RULE).expect("every MySQL 8 has it");
+        assert_eq!(sql(&finding), ["GRANT SELECT ON `performance_schema`.* TO 'goneaway'@'%';"]);
+    }
+
+    #[test]
+    fn what_a_server_does_not_have_is_none() {
+        let lines = [
+            "mysql_conn_feature_supported{feature=collect.conn.session_tls,why=version} 0",
+            "mysql_conn_feature_supported{feature=collect.conn.sessions,why=} 1",
+            "mysql_global_variables_performance_schema 1",
+        ];
+        assert_eq!(mariadb(&lines).judged(&RULE), None);
+        assert_eq!(mysql(&[]).judged(&RULE), None);
+    }
+}
