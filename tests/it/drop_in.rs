@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::daemon::get;
+use super::daemon::{ask, get};
 use super::servers::{Kind, Server};
 
 /// A working directory of its own, gone afterwards.
@@ -205,4 +205,26 @@ fn the_help_has_a_section_for_the_flags() {
         assert!(section.contains(flag), "{flag}");
     }
     assert!(!text(&Folder::with("").run(&["-h"]).stdout).contains("--mysqld.address"));
+}
+
+#[tokio::test]
+async fn a_reload_reads_my_cnf_anew() {
+    let Some(server) = Server::private(Kind::MariadbStable, &[]).await else { return };
+    let folder = Folder::with("[client]\nuser=goneaway\npassword=wrong\n");
+    let flag = format!("--mysqld.address=127.0.0.1:{}", server.port);
+    let (_running, address) = folder.start(program(), &[&flag]);
+    let until = async |what: &str| {
+        let end = Instant::now() + Duration::from_secs(10);
+        while !get(address, "/metrics", "").await.text().contains(what) {
+            assert!(Instant::now() < end, "not in time: {what}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    until("mysql_conn_probe_failures_total{phase=\"auth\",reason=\"access_denied\"} 1\n").await;
+    fs::write(folder.0.join(".my.cnf"), "[client]\nuser=goneaway\npassword=goneaway\n").expect("ours");
+    let stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
+    let answer = ask(stream, "POST", "/-/reload", "Content-Length: 0\r\n", "1.1").await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(answer.text().starts_with("reloaded: 0 added, 1 altered, 0 removed"), "{}", answer.text());
+    until("\nmysql_up 1\n").await;
 }
