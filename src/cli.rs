@@ -11,10 +11,13 @@ mod catalogue;
 mod ready;
 mod mysqld_exporter;
 mod config;
+mod reload;
 mod serve;
-mod targets;
+mod moment;
 mod check;
 mod examine;
+mod recover;
+mod gate;
 mod grants;
 
 use std::ffi::OsString;
@@ -103,6 +106,17 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Drop every pooled connection, connect anew, and say whether that is good
+    ///
+    /// The daemon that runs does it (see --url); where none runs, this command connects anew itself. Exits 0 when all are
+    /// good, 2 when one is not in time. Safe to repeat.
+    Recover(recover::Arguments),
+    /// Hold up a deployment until the servers are good, and compare before and after
+    ///
+    /// Waits for so many good probes in a row, and for room for the new instances, and says on stderr why it waits. The
+    /// probes are this command's own, one a second from where it runs, with the daemon's manners: where trying makes it
+    /// worse, it tries as rarely. Exits 0 when all is good, 2 when it is not in time.
+    Gate(gate::Arguments),
     /// Show or check the configuration
     Config {
         #[command(subcommand)]
@@ -147,10 +161,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let sources = arguments.flags.sources(exporter(&called, &arguments.exporter));
     let loaded = || crate::config::load(&sources);
     let exit = match &arguments.command {
-        None | Some(Command::Serve) => with(loaded(), serve::serve),
+        None | Some(Command::Serve) => with(loaded(), |loaded| serve::serve(loaded, &sources)),
         Some(Command::Check { targets, output }) => with(loaded(), |loaded| check::check(loaded, targets, *output)),
         Some(Command::Status { targets, at, output }) => examine(at, loaded, targets, Part::Status, *output),
         Some(Command::Diagnose { targets, at, output }) => examine(at, loaded, targets, Part::Diagnosis, *output),
+        Some(Command::Recover(arguments)) => recover::recover(arguments, loaded),
+        Some(Command::Gate(arguments)) => gate::gate(arguments, loaded),
         Some(Command::Config { command: ConfigCommand::Check }) => config::check(&loaded()),
         Some(Command::Config { command: ConfigCommand::Show }) => config::show(&loaded()),
         Some(Command::Config { command: ConfigCommand::FromMysqldExporter }) => config::from_mysqld_exporter(&sources),

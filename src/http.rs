@@ -44,7 +44,7 @@ mod client;
 mod tests;
 
 pub use accept::{Limits, serve};
-pub use client::{Client, Response, Unanswered};
+pub use client::{Client, Response, Unanswered, encoded};
 pub use families::FAMILIES;
 pub use guard::Guard;
 pub use listen::{BindError, ListenAddress, Listener, adopt, bind, bind_control};

@@ -7,9 +7,10 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use super::exit::{Exit, complain, report};
+use super::exit::{Exit, report};
+use super::moment::chosen;
 use super::output::Output;
-use super::targets::chosen;
+use super::runtime;
 use crate::config::Loaded;
 use crate::mysql::budget::{Budget, Purpose};
 use crate::mysql::failure::{Failure, Phase};
@@ -23,12 +24,10 @@ pub(super) fn check(loaded: Loaded, names: &[String], output: Output) -> Exit {
         Ok(targets) => targets,
         Err(exit) => return exit,
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return complain(&format!("error: cannot start the runtime\n  cause: {error}")),
+    let checked = match runtime::run(probe_all(targets)) {
+        Ok(checked) => checked,
+        Err(exit) => return exit,
     };
-    let checked = runtime.block_on(probe_all(targets));
-    runtime.shutdown_background();
 
     let text = match output {
         Output::Text => checked.iter().map(Checked::told).collect(),

@@ -30,6 +30,12 @@ pub(super) fn report(text: &str, then: Exit) -> Exit {
     }
 }
 
+/// Says how it goes, on stderr: it is no part of the report.
+pub(super) fn progress(line: &str) {
+    // Who cannot read it goes without.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// Says what is wrong with what was asked for, on stderr.
 pub(super) fn complain(mistakes: &dyn Display) -> Exit {
     // When even stderr is closed, the exit code is all that can be said.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::collect::COLLECTORS;
 use crate::config::{Loaded, Mistakes};
 use crate::http::Guard;
 use crate::watch::target::{self, Target};
@@ -24,4 +25,10 @@ pub(super) struct Ready {
     pub(super) targets: Vec<Arc<Target>>,
     pub(super) rules: Rules,
     pub(super) guard: Guard,
+}
+
+/// Every collector that there is, and whether it is on.
+pub(super) fn switched(targets: &[Arc<Target>]) -> Vec<(&'static str, bool)> {
+    let on = |name: &str| targets.iter().any(|target| target.collectors.iter().any(|collector| collector.name == name));
+    COLLECTORS.iter().map(|collector| (collector.name, on(collector.name))).collect()
 }

@@ -7,17 +7,17 @@ use tokio::task::JoinError;
 use tracing::{error, info, warn};
 
 use super::exit::{Exit, complain};
-use super::ready::{Ready, ready};
-use super::shutdown::Signals;
+use super::ready::{Ready, ready, switched};
+use super::reload::Reloader;
+use super::shutdown::{Signals, hangup};
 use super::telemetry;
-use crate::collect::COLLECTORS;
-use crate::config::{Loaded, Place, Web};
+use crate::config::{Loaded, Place, Sources, Web};
 use crate::http::{self, ListenAddress, Listener, Passed};
 use crate::report::judge::Judge;
 use crate::watch::{Common, Watch, target};
 
 /// Runs until it is told to stop.
-pub(super) fn serve(loaded: Loaded) -> Exit {
+pub(super) fn serve(loaded: Loaded, sources: &Sources) -> Exit {
     let passed = match take_passed(&loaded.config.web) {
         Ok(passed) => passed,
         Err(exit) => return exit,
@@ -42,7 +42,7 @@ pub(super) fn serve(loaded: Loaded) -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("error: cannot start the runtime\n  cause: {error}")),
     };
-    let exit = runtime.block_on(run(loaded, passed, ready));
+    let exit = runtime.block_on(run(loaded, sources, passed, ready));
     // A name that is still being resolved, in a thread that cannot be stopped, must not hold the process.
     runtime.shutdown_background();
     exit
@@ -106,7 +106,7 @@ fn tell(address: &ListenAddress, scheme: &str, web: &Web) {
     }
 }
 
-async fn run(loaded: Loaded, passed: Option<Passed>, ready: Ready) -> Exit {
+async fn run(loaded: Loaded, sources: &Sources, passed: Option<Passed>, ready: Ready) -> Exit {
     let Ready { targets, rules, guard } = ready;
     let mut listeners = match listen(&loaded.config.web, passed) {
         Ok(listeners) => listeners,
@@ -116,7 +116,7 @@ async fn run(loaded: Loaded, passed: Option<Passed>, ready: Ready) -> Exit {
         Ok(control) => control,
         Err(exit) => return exit,
     };
-    let mut signals = match Signals::new() {
+    let (mut signals, hangup) = match Signals::new().and_then(|signals| Ok((signals, hangup()?))) {
         Ok(signals) => signals,
         Err(error) => return complain(&format!("error: cannot listen for signals\n  cause: {error}")),
     };
@@ -138,14 +138,24 @@ async fn run(loaded: Loaded, passed: Option<Passed>, ready: Ready) -> Exit {
         listeners.push(control);
     }
 
-    let on = |name: &str| targets.iter().any(|target| target.collectors.iter().any(|collector| collector.name == name));
-    let collectors = COLLECTORS.iter().map(|collector| (collector.name, on(collector.name))).collect();
+    let collectors = switched(&targets);
     let common =
         Common { state_directory: loaded.config.state_directory.clone(), events: loaded.config.events.keep as usize };
     let watch = Watch::new(targets, rules, &common, &stopped);
     let state =
         http::State::new(watch.board().clone(), watch.events().clone(), collectors, &loaded.config.web.telemetry_path);
-    let state = Arc::new(state.guarded(guard).visiting(watch.visits().clone()));
+    let (reloads, asked) = http::reloads();
+    let state = Arc::new(state.guarded(guard).visiting(watch.visits().clone()).reloading(reloads));
+    state.set_lifecycle(loaded.config.web.lifecycle);
+    let reloader = Reloader {
+        sources: sources.clone(),
+        started: loaded.config,
+        state: state.clone(),
+        changes: watch.changes(),
+        hangup,
+        asked,
+    };
+    let mut reloading = tokio::spawn(reloader.run(stopped.clone()));
     let mut stop_serving = stopped.clone();
     let until_stopped = async move {
         // A sender that is gone means the same.
@@ -161,15 +171,16 @@ async fn run(loaded: Loaded, passed: Option<Passed>, ready: Ready) -> Exit {
         // Neither ends unasked: whoever watches over this process should start it anew.
         ended = &mut watching => return died(ended),
         ended = &mut serving => return died(ended),
+        ended = &mut reloading => return died(ended),
         ended = &mut judging => return died(ended),
     }
     stop.send_replace(true);
-    let (watching, serving, judging) = tokio::select! {
-        all = async { tokio::join!(watching, serving, judging) } => all,
+    let (watching, serving, reloading, judging) = tokio::select! {
+        all = async { tokio::join!(watching, serving, reloading, judging) } => all,
         // Asked twice: whoever asks does not want to wait.
         () = signals.stop() => return Exit::Warning,
     };
-    match watching.and(serving).and(judging) {
+    match watching.and(serving).and(reloading).and(judging) {
         Ok(()) => {
             info!("stopped");
             Exit::Good

@@ -31,7 +31,7 @@ const STAYS_AWAY: Duration = Duration::from_secs(600);
 pub(super) struct Idle {
     canaries: Option<Canaries>,
     instruments: IdleInstruments,
-    keeper: Option<Keeper>,
+    keeper: Keeper,
     target: Arc<Target>,
     wait_timeout: Option<Duration>,
     /// The global one, as it was collected last.
@@ -48,11 +48,11 @@ impl Idle {
         gate: &Arc<Gate>,
         inbox: &Arc<Inbox>,
         instruments: IdleInstruments,
-        keeper: Option<Keeper>,
+        keeper: Keeper,
     ) -> Idle {
         let canaries = target.ladder.clone().map(|settings| {
             let address = target.access.endpoint.to_string();
-            let learned = keeper.as_ref().and_then(|keeper| keeper.recall(&target.name, &address));
+            let learned = keeper.recall(&target.name, &address);
             Canaries::new(target.clone(), settings, learned, budget.clone(), gate.clone(), inbox.clone())
         });
         let bounds = canaries.as_ref().map_or(Bounds::default(), Canaries::bounds);
@@ -178,9 +178,7 @@ impl Idle {
             self.instruments.parked(role, canaries.parked(role));
         }
         self.instruments.known(bounds, self.wait_timeout);
-        if let Some(keeper) = &self.keeper {
-            keeper.keep(&self.target.name, &self.target.access.endpoint.to_string(), canaries.learned());
-        }
+        self.keeper.keep(&self.target.name, &self.target.access.endpoint.to_string(), canaries.learned());
         let owner = canaries.owner()?;
         if std::mem::replace(&mut self.told, (bounds.lost, owner)) == (bounds.lost, owner) {
             return None;

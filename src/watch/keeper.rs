@@ -26,7 +26,8 @@ pub(super) struct Keeper(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    path: PathBuf,
+    /// None where what is learned lives as long as the program.
+    path: Option<PathBuf>,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -40,6 +41,16 @@ struct State {
 }
 
 impl Keeper {
+    /// Keeps it in memory alone: for targets that a reload alters.
+    pub(super) fn forgetful() -> Keeper {
+        Keeper(Arc::new(Shared { path: None, state: Mutex::default(), changed: Notify::new() }))
+    }
+
+    /// Forgets targets that are no longer configured.
+    pub(super) fn retain(&self, is_configured: impl Fn(&str) -> bool) {
+        self.state().memory.retain(is_configured);
+    }
+
     /// Begins with what the file says of targets that are still configured.
     pub(super) fn open(directory: &Path, is_configured: impl Fn(&str) -> bool) -> Keeper {
         let path = directory.join(FILE);
@@ -50,7 +61,7 @@ impl Keeper {
         });
         memory.retain(is_configured);
         let state = Mutex::new(State { memory, ..State::default() });
-        Keeper(Arc::new(Shared { path, state, changed: Notify::new() }))
+        Keeper(Arc::new(Shared { path: Some(path), state, changed: Notify::new() }))
     }
 
     pub(super) fn recall(&self, target: &str, address: &str) -> Option<Learned> {
@@ -76,12 +87,14 @@ impl Keeper {
 
     /// Writes the file now, if there is something new.
     pub(super) async fn store(&self) {
-        let (memory, path) = {
+        let Some(path) = self.0.path.clone() else { return };
+        let shown = path.display().to_string();
+        let memory = {
             let mut state = self.state();
             if !std::mem::take(&mut state.is_dirty) {
                 return;
             }
-            (state.memory.clone(), self.0.path.clone())
+            state.memory.clone()
         };
         let written = spawn_blocking(move || {
             if let Some(directory) = path.parent() {
@@ -94,13 +107,13 @@ impl Keeper {
         let mut state = self.state();
         match written {
             Ok(()) if std::mem::take(&mut state.told) => {
-                info!(file = %self.0.path.display(), "what is learned about idle limits is kept again");
+                info!(file = shown, "what is learned about idle limits is kept again");
             }
             Ok(()) => {}
             Err(error) => {
                 state.is_dirty = true;
                 if !std::mem::replace(&mut state.told, true) {
-                    warn!(file = %self.0.path.display(), %error,
+                    warn!(file = shown, %error,
                         "what is learned about idle limits cannot be kept for the next start; see `state_directory`");
                 }
             }

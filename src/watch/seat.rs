@@ -11,11 +11,21 @@ use super::families::TargetInstruments;
 use super::idle::Idle;
 use super::keeper::Keeper;
 use super::pools::Pools;
+use super::pools::families::PoolInstruments;
+use super::recovery::Recovery;
 use super::rounds::Place;
 use super::shelf::Shelf;
 use super::stall::Stalls;
 use super::target::Target;
-use crate::mysql::budget::Budget;
+use crate::mysql::budget::{Budget, Purpose};
+
+/// What all targets have together.
+#[derive(Clone, Debug)]
+pub(super) struct Shared {
+    pub(super) events: Events,
+    pub(super) stalls: Stalls,
+    pub(super) keeper: Keeper,
+}
 
 /// Everything of one target that outlives its task.
 #[derive(Clone, Debug)]
@@ -32,11 +42,40 @@ pub(super) struct Seat {
     /// What was found out about the server, for its collectors.
     pub(super) found: Found,
     pub(super) stalls: Stalls,
-    pub(super) keeper: Option<Keeper>,
+    pub(super) keeper: Keeper,
+    /// When this target is to be left.
     pub(super) shutdown: watch::Receiver<bool>,
 }
 
 impl Seat {
+    /// A place for a target that nobody has watched before.
+    pub(super) fn new(target: Arc<Target>, place: Place, shared: &Shared, shutdown: watch::Receiver<bool>) -> Seat {
+        let snapshot = target.unknown();
+        let budget = Budget::reserving(target.connections, &[Purpose::Probe, Purpose::Evidence]);
+        let instruments = TargetInstruments::new(target.every, budget.clone());
+        for collector in &target.collectors {
+            instruments.declare_collector(&format!("collect.{}", collector.name), target.pace(collector));
+        }
+        let of_pools = PoolInstruments::new(instruments.all());
+        let pools = Pools::new(&target.pools, &target.access, &target.tls, &budget, of_pools);
+        let shelf = Shelf::new(Recovery::new(target.manner, instruments.all()));
+        Seat {
+            name: target.name.as_str().into(),
+            found: Found::default(),
+            slot: Arc::new(Slot::new(&target.name, target.label.clone(), snapshot)),
+            target,
+            instruments,
+            budget,
+            pools,
+            shelf,
+            place,
+            events: shared.events.clone(),
+            stalls: shared.stalls.clone(),
+            keeper: shared.keeper.clone(),
+            shutdown,
+        }
+    }
+
     pub(super) fn tell(&self, what: What) {
         self.events.tell(&self.name, what, 1);
     }

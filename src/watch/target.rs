@@ -3,6 +3,8 @@
 //! Everything that can be wrong is found here or before, so that nothing behind it checks again.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +22,7 @@ use crate::mysql::pattern::Pattern;
 use crate::mysql::pool::{ResetOnReturn, Settings};
 
 /// One server to watch.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Target {
     pub name: String,
     /// The label `target` of its series.
@@ -46,6 +48,17 @@ pub struct Target {
     pub tunables: Tunables,
     /// What was said of the times of single collectors.
     pub limits: BTreeMap<&'static str, Limits>,
+    made_of: MadeOf,
+}
+
+/// What a target was made from: of the same comes the same.
+#[derive(Clone, Debug, PartialEq)]
+struct MadeOf {
+    said: config::Target,
+    collectors: Arc<BTreeMap<String, config::Collector>>,
+    label: Option<String>,
+    /// What is in the files of `tls`.
+    files: [Option<u64>; 3],
 }
 
 /// How long a collector that asks beside the rounds may take, when nothing is said.
@@ -63,6 +76,29 @@ impl Target {
             heartbeat: (self.tunables.heartbeat_database.clone(), self.tunables.heartbeat_table.clone()),
             is_local: self.access.endpoint.is_local(),
             ..Snapshot::default()
+        }
+    }
+
+    /// Whether this is the other one read anew, with nothing changed.
+    pub fn is_as(&self, other: &Target) -> bool {
+        self.made_of == other.made_of
+    }
+
+    /// The same for a command that looks for a moment: probed so often, what is needed to tell how full the server is
+    /// collected, by one kept connection, and nothing besides.
+    pub fn for_a_moment(&self, every: Duration) -> Target {
+        let pool = self.pools.first().map(|plan| {
+            let settings = Settings { size: 1, max_overflow: 0, ..plan.settings.clone() };
+            Arc::new(Plan { settings, exercise: None, ..(**plan).clone() })
+        });
+        Target {
+            every,
+            pools: pool.into_iter().collect(),
+            ladder: None,
+            manner: Manner { every, ..self.manner },
+            collectors: ["global_status", "global_variables"].into_iter().filter_map(collect::named).collect(),
+            limits: BTreeMap::new(),
+            ..self.clone()
         }
     }
 
@@ -129,6 +165,8 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
     let collectors = agenda::collectors(config);
     let limits = agenda::limits(loaded, &mut mistakes);
     let roots = SystemRoots::default();
+    let said_of_collectors = Arc::new(config.collectors.clone());
+    let mut digests = BTreeMap::new();
     let mut targets = Vec::with_capacity(config.targets.len());
     for (name, target) in &config.targets {
         let mut wrong = |key: &str, says: String| {
@@ -149,10 +187,19 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
         let needs_one_more = config.drop_in.is_some()
             && !has_overflow
             && collectors.iter().any(|one| agenda::is_apart(one, &limits, target.every, target.timeout));
+        // The one target of mysqld_exporter's flags has no label there either.
+        let label = config.drop_in.is_none().then(|| name.clone());
+        let files = [&target.tls.ca, &target.tls.cert, &target.tls.key];
+        let files = files.map(|file| *digests.entry(file.as_ref()?).or_insert_with_key(|file| digest(file)));
         targets.push(Arc::new(Target {
+            made_of: MadeOf {
+                said: target.clone(),
+                collectors: said_of_collectors.clone(),
+                label: label.clone(),
+                files,
+            },
             name: name.clone(),
-            // The one target of mysqld_exporter's flags has no label there either.
-            label: config.drop_in.is_none().then(|| name.clone()),
+            label,
             access: Access {
                 endpoint,
                 user: target.user.clone(),
@@ -186,6 +233,13 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
         }));
     }
     if mistakes.is_empty() { Ok(targets) } else { Err(mistakes) }
+}
+
+/// By which a file is known to be the same as before; none where it cannot be read.
+fn digest(file: &Path) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    std::fs::read(file).ok()?.hash(&mut hasher);
+    Some(hasher.finish())
 }
 
 /// The pool of the collectors comes first: the one called `default`, or else the first by name.

@@ -61,6 +61,9 @@ const SILENT_BESIDE_AN_ANSWER: Duration = Duration::from_secs(60);
 /// Timers that are late by less say nothing about the server either way.
 const STALLED: Duration = Duration::from_secs(2);
 
+/// Who asks to recover waits at most so long to be told of each attempt.
+const FOLLOWED: Duration = Duration::from_secs(120);
+
 /// Between two times that pooled connections are dropped because somebody asks.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -101,6 +104,8 @@ struct Task {
     /// Stalls up to here have been taken in.
     stalls_to: Instant,
     recovered_at: Option<Instant>,
+    /// Somebody who asked for it then waits to be told how it goes.
+    followed: Option<Instant>,
     /// Pools whose statement the server refuses, as the log has told.
     refused: BTreeSet<Arc<str>>,
     /// How the latest fresh login failed, while none got in since.
@@ -155,6 +160,7 @@ impl Task {
             idle: seat.idle(),
             stalls_to: now,
             recovered_at: None,
+            followed: None,
             refused: BTreeSet::new(),
             failure: None,
             addresses: None,
@@ -367,6 +373,9 @@ impl Task {
         self.rounds.can_be_had();
         let change = self.books.recovery.good(attempt, now);
         self.changed(change);
+        if let Some(asked) = self.followed.take() {
+            self.seat.tell(told::tried(asked, None));
+        }
     }
 
     /// A fresh login has failed: nothing is opened until one gets in, and the next is planned.
@@ -375,6 +384,10 @@ impl Task {
         let attempt = self.wanted_by.attempt;
         self.seat.pools.gate().turn_away(failure);
         self.turned_away(failure, attempt, now);
+        self.followed = self.followed.filter(|asked| now < *asked + FOLLOWED);
+        if let Some(asked) = self.followed {
+            self.seat.tell(told::tried(asked, Some(failure)));
+        }
     }
 
     /// A fresh login of whatever kind has failed.
@@ -770,9 +783,13 @@ impl Task {
         let now = Instant::now();
         // Who asks again within the second means the same.
         if self.recovered_at.is_some_and(|at| now < at + AGAIN) {
+            if self.followed.is_none() {
+                // It was just told; whoever asks now has not heard it.
+                self.seat.tell(told::tried(now, self.failure.as_ref()));
+            }
             return;
         }
-        self.recovered_at = Some(now);
+        (self.recovered_at, self.followed) = (Some(now), Some(now));
         self.news = true;
         let dropped = self.seat.pools.recover();
         self.seat.found.forget();

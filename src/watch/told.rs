@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use tokio::time::Instant;
+
 use super::circuit::Suspended;
 use super::desk::{Note, listed};
 use super::events::{Loss, What};
@@ -42,6 +44,18 @@ pub(super) fn lost(booked: &Booked<Note>) -> What {
         noticed: humantime::format_rfc3339_millis(noticed).to_string(),
         detail: note.failure.detail.clone(),
     }))
+}
+
+/// How a fresh connection ended that somebody waits for since then.
+pub(super) fn tried(asked: Instant, failure: Option<&Failure>) -> What {
+    What::RecoverTried {
+        good: failure.is_none(),
+        seconds: asked.elapsed().as_secs_f64(),
+        phase: failure.map(|failure| failure.phase.label()),
+        reason: failure.map(|failure| failure.reason.label()),
+        detail: failure.map(|failure| failure.detail.clone()),
+        hint: failure.and_then(|failure| failure.hint.clone()),
+    }
 }
 
 /// What changed about how a target stands, in the order in which people want to read it.

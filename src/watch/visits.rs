@@ -44,13 +44,32 @@ pub struct Visits(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    rules: Rules,
-    admission: Admission,
-    room: Arc<Semaphore>,
+    now: Mutex<Arc<InForce>>,
     under_way: Mutex<HashMap<Key, Outcome>>,
     met: Mutex<HashMap<(String, String), Arc<Met>>>,
     tasks: Tasks,
     shutdown: watch::Receiver<bool>,
+}
+
+/// What visits go by, until a reload says otherwise.
+#[derive(Debug)]
+struct InForce {
+    rules: Rules,
+    admission: Admission,
+    room: Arc<Semaphore>,
+}
+
+impl InForce {
+    fn new<'a>(rules: Rules, seats: impl Iterator<Item = &'a Seat>) -> InForce {
+        let known = |seat: &Seat| admission::Known {
+            target: seat.target.clone(),
+            pool: seat.pools.first().clone(),
+            found: seat.found.clone(),
+        };
+        let admission =
+            Admission { known: seats.map(known).collect(), modules: rules.modules.clone(), allow: rules.allow.clone() };
+        InForce { admission, room: Arc::new(Semaphore::new(rules.limit)), rules }
+    }
 }
 
 /// What makes two visits alike: server, account, collectors.
@@ -70,31 +89,41 @@ pub struct Request {
 }
 
 impl Visits {
-    pub(super) fn new(rules: Rules, seats: &[Seat], shutdown: watch::Receiver<bool>) -> Visits {
-        let known = |seat: &Seat| admission::Known {
-            target: seat.target.clone(),
-            pool: seat.pools.first().clone(),
-            found: seat.found.clone(),
-        };
-        let admission = Admission {
-            known: seats.iter().map(known).collect(),
-            modules: rules.modules.clone(),
-            allow: rules.allow.clone(),
-        };
+    pub(super) fn new<'a>(
+        rules: Rules,
+        seats: impl Iterator<Item = &'a Seat>,
+        shutdown: watch::Receiver<bool>,
+    ) -> Visits {
         Visits(Arc::new(Inner {
-            admission,
-            room: Arc::new(Semaphore::new(rules.limit)),
+            now: Mutex::new(Arc::new(InForce::new(rules, seats))),
             under_way: Mutex::default(),
             met: Mutex::default(),
             tasks: Arc::new(Mutex::new(JoinSet::new())),
             shutdown,
-            rules,
         }))
+    }
+
+    /// Visits that begin from now on go by these; other rules where they have changed, and other targets.
+    pub(super) fn change<'a>(&self, rules: Option<Rules>, seats: impl Iterator<Item = &'a Seat>) {
+        let before = self.now();
+        let limit = before.rules.limit;
+        let rules = rules.unwrap_or_else(|| before.rules.clone());
+        let mut now = InForce::new(rules, seats);
+        if now.rules.limit == limit {
+            // Those that are under way count.
+            now.room = before.room.clone();
+        }
+        *self.0.now.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(now);
+    }
+
+    fn now(&self) -> Arc<InForce> {
+        self.0.now.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// When a visit that begins now has to end.
     pub fn deadline(&self, within: Option<Duration>) -> Instant {
-        let Rules { timeout, timeout_offset, .. } = &self.0.rules;
+        let now = self.now();
+        let Rules { timeout, timeout_offset, .. } = &now.rules;
         // An offset that leaves nothing is none, as mysqld_exporter has it.
         let within = within.map_or(*timeout, |within| match within.saturating_sub(*timeout_offset) {
             Duration::ZERO => within,
@@ -105,14 +134,15 @@ impl Visits {
 
     /// Visits a server, or takes part in a visit of another that asks the same. Answered by the deadline.
     pub async fn visit(&self, request: &Request, deadline: Instant) -> Result<Vec<Arc<Block>>, Refusal> {
-        let visited = self.0.admission.admit(request.target.as_deref(), request.auth_module.as_deref())?;
+        let now = self.now();
+        let visited = now.admission.admit(request.target.as_deref(), request.auth_module.as_deref())?;
         let (server, account) = match &visited {
             Visited::Known(known) => (known.target.name.clone(), String::new()),
             Visited::Other { endpoint, module } => (endpoint.to_string(), module.clone()),
         };
         let all = match &visited {
             Visited::Known(known) => &known.target.collectors,
-            Visited::Other { .. } => &self.0.rules.collectors,
+            Visited::Other { .. } => &now.rules.collectors,
         };
         let is_wanted = |collector: &&&'static Collector| {
             // Families of our own are of targets only.
@@ -129,11 +159,12 @@ impl Visits {
                     let (tell, outcome) = watch::channel(None);
                     under_way.insert(key.clone(), outcome.clone());
                     let inner = self.0.clone();
+                    let now = now.clone();
                     let mut tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner);
                     while tasks.try_join_next().is_some() {}
                     tasks.spawn(async move {
                         let ended = Ended { inner: inner.clone(), key };
-                        let result = inner.go(visited, collectors, deadline).await;
+                        let result = inner.go(&now, visited, collectors, deadline).await;
                         drop(ended);
                         tell.send_replace(Some(result));
                     });
@@ -179,11 +210,12 @@ impl Drop for Ended {
 impl Inner {
     async fn go(
         &self,
+        now: &InForce,
         visited: Visited,
         collectors: Vec<&'static Collector>,
         deadline: Instant,
     ) -> Result<Vec<Arc<Block>>, Refusal> {
-        let Ok(Ok(_turn)) = timeout_at(deadline, self.room.clone().acquire_owned()).await else {
+        let Ok(Ok(_turn)) = timeout_at(deadline, now.room.clone().acquire_owned()).await else {
             return Err(Refusal::Busy);
         };
         // Its turn came too late to ask anybody.
@@ -193,11 +225,17 @@ impl Inner {
         let mut stop = self.shutdown.clone();
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => Err(Refusal::Stopping),
-            blocks = self.ask(visited, collectors, deadline) => Ok(blocks),
+            blocks = self.ask(&now.rules, visited, collectors, deadline) => Ok(blocks),
         }
     }
 
-    async fn ask(&self, visited: Visited, collectors: Vec<&'static Collector>, deadline: Instant) -> Vec<Arc<Block>> {
+    async fn ask(
+        &self,
+        rules: &Rules,
+        visited: Visited,
+        collectors: Vec<&'static Collector>,
+        deadline: Instant,
+    ) -> Vec<Arc<Block>> {
         match visited {
             Visited::Known(known) => {
                 let target = &known.target;
@@ -209,7 +247,7 @@ impl Inner {
             }
             Visited::Other { endpoint, module: name } => {
                 // Admitted by this name.
-                let Some(module) = self.rules.modules.get(&name) else { return Vec::new() };
+                let Some(module) = rules.modules.get(&name) else { return Vec::new() };
                 let met = self.met(endpoint.to_string(), name.clone());
                 let access = Access {
                     endpoint: endpoint.clone(),
@@ -222,7 +260,7 @@ impl Inner {
                     driver_fails: Arc::default(),
                 };
                 let source = Fresh { access, met: met.clone(), tasks: self.tasks.clone() };
-                let errand = errand(&self.rules.collectors, &self.rules.tunables, deadline);
+                let errand = errand(&rules.collectors, &rules.tunables, deadline);
                 let (blocks, failure) = both(&errand, collectors, &source, &source, &met.found).await;
                 if met.is_news(failure.as_ref()) {
                     match failure {

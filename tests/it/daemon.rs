@@ -73,9 +73,21 @@ impl Daemon {
         Daemon::start_at(configuration, None).await
     }
 
+    /// The same with files beside the configuration.
+    pub(crate) async fn start_beside(configuration: &str, files: &[(&str, &str)]) -> Daemon {
+        let directory = process::directory();
+        for (name, text) in files {
+            fs::write(directory.join(name), text).expect("the temporary directory is ours");
+        }
+        Daemon::start_in(directory, configuration, None).await
+    }
+
     /// The same in a network of its own, with these lines in the place of /etc/hosts.
     pub(crate) async fn start_at(configuration: &str, place: Option<(&Namespace, &Path)>) -> Daemon {
-        let directory = process::directory();
+        Daemon::start_in(process::directory(), configuration, place).await
+    }
+
+    async fn start_in(directory: PathBuf, configuration: &str, place: Option<(&Namespace, &Path)>) -> Daemon {
         let file = directory.join("exporter.yaml");
         fs::write(&file, configuration).expect("the temporary directory is ours");
         let mut command = program();
@@ -140,8 +152,12 @@ impl Daemon {
     }
 
     pub(crate) async fn post(&self, path: &str) -> Answer {
+        self.post_with(path, "").await
+    }
+
+    pub(crate) async fn post_with(&self, path: &str, headers: &str) -> Answer {
         let stream = TcpStream::connect(self.address).await.expect("it listens");
-        ask(stream, "POST", path, "Content-Length: 0\r\n", "1.1").await
+        ask(stream, "POST", path, &format!("Content-Length: 0\r\n{headers}"), "1.1").await
     }
 
     /// The events of a kind, as JSON.
@@ -169,6 +185,35 @@ impl Daemon {
             assert!(Instant::now() < end, "not within {within:?}: {what}; log: {:#?}", self.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// Writes its configuration anew; nothing is read before somebody wants it.
+    pub(crate) fn reconfigure(&self, configuration: &str) {
+        self.write("exporter.yaml", configuration);
+    }
+
+    /// Writes a file beside its configuration.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.directory.join(name), text).expect("the temporary directory is ours");
+    }
+
+    /// A file beside its configuration.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// Sends SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        // SAFETY: a plain system call; the child has not been waited for, so the pid is still its own.
+        unsafe { libc::kill(self.pid() as libc::pid_t, libc::SIGHUP) };
+    }
+
+    /// Runs a command with its configuration, to the end.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = program();
+        command.arg("--config.file").arg(self.directory.join("exporter.yaml")).args(arguments);
+        let ended = tokio::task::spawn_blocking(move || command.output()).await;
+        ended.expect("it does not panic").expect("the program was built for this test")
     }
 
     /// Resident memory in bytes and open descriptors, from /proc.

@@ -36,3 +36,6 @@ mod tuned;
 mod scraped;
 mod findings;
 mod readme;
+mod control;
+mod reload;
+mod gate;

@@ -53,6 +53,16 @@ pub enum What {
         closed: u64,
         in_use: u64,
     },
+    /// A fresh connection that somebody waits for since asking to recover has got in, or has not.
+    RecoverTried {
+        good: bool,
+        /// Since it was asked for.
+        seconds: f64,
+        phase: Option<&'static str>,
+        reason: Option<&'static str>,
+        detail: Option<String>,
+        hint: Option<String>,
+    },
     /// We did not run ourselves.
     Stalled {
         seconds: f64,
@@ -91,7 +101,7 @@ pub struct Loss {
 }
 
 impl What {
-    pub const KINDS: [&str; 11] = [
+    pub const KINDS: [&str; 12] = [
         "lost",
         "state",
         "recovered",
@@ -102,6 +112,7 @@ impl What {
         "addresses",
         "idle_limit",
         "recover_asked",
+        "recover_tried",
         "stalled",
     ];
 
@@ -118,6 +129,7 @@ impl What {
             What::Addresses { .. } => "addresses",
             What::IdleLimit { .. } => "idle_limit",
             What::RecoverAsked { .. } => "recover_asked",
+            What::RecoverTried { .. } => "recover_tried",
             What::Stalled { .. } => "stalled",
         }
     }
@@ -151,6 +163,10 @@ impl What {
             (What::Recovered { .. }, What::Recovered { .. }) => true,
             (What::OutageEnded { .. }, What::OutageEnded { .. }) => true,
             (What::Stalled { .. }, What::Stalled { .. }) => true,
+            (
+                What::RecoverTried { good, phase, reason, .. },
+                What::RecoverTried { good: other_good, phase: other_phase, reason: other_reason, .. },
+            ) => (good, phase, reason) == (other_good, other_phase, other_reason),
             _ => self == other,
         }
     }
@@ -189,6 +205,13 @@ impl What {
             }
             What::RecoverAsked { closed, in_use } => {
                 info!(target = %target, closed, in_use, count, "pooled connections are dropped, as asked");
+            }
+            What::RecoverTried { good: true, seconds, .. } => {
+                info!(target = %target, after = format_args!("{seconds:.3}s"), count, "good again, as was asked for");
+            }
+            What::RecoverTried { good: false, seconds, phase, reason, detail, .. } => {
+                warn!(target = %target, after = format_args!("{seconds:.3}s"), phase, reason, count,
+                    detail = detail.as_deref(), "not good again yet, as was asked for");
             }
             What::Stalled { seconds, suspended_seconds } => {
                 warn!(target = %target, late = format_args!("{seconds:.1}s"),
