@@ -83,7 +83,7 @@ async fn route(state: &State, life: &Arc<Life>, door: Door, request: &Parts, is_
 fn health_db(state: &State, query: Option<&str>) -> Reply {
     let wanted = match wanted(state, query) {
         Ok(wanted) => wanted,
-        Err(refusal) => return refusal,
+        Err(wrong) => return text(StatusCode::BAD_REQUEST, format!("error: {wrong}")),
     };
     let mut targets = look(&state.board, Instant::now());
     targets.retain(|target| wanted.is_empty() || wanted.contains(&target.name));
@@ -96,7 +96,7 @@ fn health_db(state: &State, query: Option<&str>) -> Reply {
 fn status(state: &State, query: Option<&str>) -> Reply {
     let wanted = match wanted(state, query) {
         Ok(wanted) => wanted,
-        Err(refusal) => return refusal,
+        Err(wrong) => return text(StatusCode::BAD_REQUEST, format!("error: {wrong}")),
     };
     let (slots, now) = (state.board.slots(), Instant::now());
     let of_them = slots.iter().filter(|slot| wanted.is_empty() || wanted.iter().any(|name| name == slot.name()));
@@ -106,13 +106,12 @@ fn status(state: &State, query: Option<&str>) -> Reply {
 }
 
 /// The targets that are asked for by name; none means all.
-fn wanted(state: &State, query: Option<&str>) -> Result<Vec<String>, Reply> {
+fn wanted(state: &State, query: Option<&str>) -> Result<Vec<String>, String> {
     let mut wanted = Vec::new();
     for (name, value) in pairs(query.unwrap_or_default()) {
         // Load balancers add parameters of their own against caches.
         if matches!(name.as_str(), "target" | "target[]") {
-            let target = target(&name, value, state);
-            wanted.push(target.map_err(|wrong| text(StatusCode::BAD_REQUEST, format!("error: {wrong}")))?);
+            wanted.push(target(&name, value, state)?);
         }
     }
     Ok(wanted)

@@ -329,7 +329,8 @@ impl Picture {
     /// The findings alone, with the figures that fit the site.
     pub fn diagnosis(&self) -> String {
         let mut text = String::new();
-        line(&mut text, format_args!("{}: {}", self.head(), self.verdict()));
+        let verdict = if self.findings.is_empty() { "nothing is wrong".to_owned() } else { self.verdict() };
+        line(&mut text, format_args!("{}: {verdict}", self.head()));
         for finding in &self.findings {
             push_finding(&mut text, finding);
         }

@@ -37,15 +37,19 @@ fn judge(facts: &Facts) -> Option<Finding> {
         ),
     };
     Some(
-        Finding::new(RULE.name, Severity::Warning, format!("{} of the connections end without a goodbye", percent(aborted.by / connections)))
-            .seen(format!(
-                "Aborted_clients rose by {:.0} of {connections:.0} connections within {}; {class}",
-                aborted.by,
-                duration(aborted.over.as_secs_f64())
-            ))
-            .why("each is an error in some client's log, a rollback, or a place that was held for nobody")
-            .change(change.sql("FLUSH STATUS;"))
-            .verify("Aborted_clients no longer rises (FLUSH STATUS begins it anew): rate(mysql_global_status_aborted_clients[5m])"),
+        Finding::new(
+            RULE.name,
+            Severity::Warning,
+            format!("{} of the connections end without a goodbye", percent(aborted.by / connections)),
+        )
+        .seen(format!(
+            "Aborted_clients rose by {:.0} of {connections:.0} connections within {}; {class}",
+            aborted.by,
+            duration(aborted.over.as_secs_f64())
+        ))
+        .why("each is an error in some client's log, a rollback, or a place that was held for nobody")
+        .change(change.sql(facts.flush_status()))
+        .verify("Aborted_clients no longer rises: rate(mysql_global_status_aborted_clients[5m])"),
     )
 }
 

@@ -69,15 +69,19 @@ fn judge(facts: &Facts) -> Option<Finding> {
         _ => change,
     };
     Some(
-        Finding::new(RULE.name, Severity::Warning, format!("{} of the attempts to connect fail", percent(aborted.by / connections)))
-            .seen(format!(
-                "Aborted_connects rose by {:.0} of {connections:.0} connections within {}; {words}",
-                aborted.by,
-                duration(aborted.over.as_secs_f64())
-            ))
-            .why("enough of them from one host block that host (1129), and each costs the server a thread's start")
-            .change(change.sql("FLUSH STATUS;"))
-            .verify("Aborted_connects no longer rises (FLUSH STATUS begins it anew): rate(mysql_global_status_aborted_connects[5m])"),
+        Finding::new(
+            RULE.name,
+            Severity::Warning,
+            format!("{} of the attempts to connect fail", percent(aborted.by / connections)),
+        )
+        .seen(format!(
+            "Aborted_connects rose by {:.0} of {connections:.0} connections within {}; {words}",
+            aborted.by,
+            duration(aborted.over.as_secs_f64())
+        ))
+        .why("enough of them from one host block that host (1129), and each costs the server a thread's start")
+        .change(change.sql(facts.flush_status()))
+        .verify("Aborted_connects no longer rises: rate(mysql_global_status_aborted_connects[5m])"),
     )
 }
 
@@ -94,6 +98,8 @@ mod tests {
         let finding = mysql(&lines).judged(&RULE).expect("40 %");
         assert_eq!(finding.title, "40 % of the attempts to connect fail");
         assert_eq!(sql(&finding), ["SET GLOBAL log_error_verbosity = 3;", "FLUSH STATUS;"]);
+        let finding = mariadb(&lines).judged(&RULE).expect("40 %");
+        assert_eq!(sql(&finding), ["SET GLOBAL log_warnings = 2;", "FLUSH GLOBAL STATUS;"]);
         let of = |class| {
             let lines = [&lines[..], &[class]].concat();
             mariadb(&lines).judged(&RULE).expect("40 %").seen

@@ -35,7 +35,7 @@ fn judge(facts: &Facts) -> Option<Finding> {
         .seen(format!("Max_used_connections = {peak:.0}, max_connections = {limit:.0}{refused}"))
         .why("the same load again, and a little more, ends in error 1040 for whoever comes last")
         .change(room(peak))
-        .verify("mysql_conn_peak_ratio is below 0.85; FLUSH STATUS begins the peak anew"),
+        .verify(format!("mysql_conn_peak_ratio is below 0.85; {} begins the peak anew", facts.flush_status())),
     )
 }
 

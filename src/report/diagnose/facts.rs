@@ -92,6 +92,14 @@ impl<'a> Facts<'a> {
         hosts.len().max(1) as f64
     }
 
+    /// The statement that begins the server's counts anew. MariaDB 11.5 has its old name for the session's own.
+    pub(super) fn flush_status(&self) -> &'static str {
+        match self.server().is_some_and(|server| server.mariadb_since(11, 5, 1)) {
+            true => "FLUSH GLOBAL STATUS;",
+            false => "FLUSH STATUS;",
+        }
+    }
+
     /// The account that we log in as, as SQL wants it. Where the server has not told, its host is a guess.
     pub(super) fn account(&self) -> String {
         let (user, host) = match self.snapshot.account.as_deref().and_then(|account| account.rsplit_once('@')) {

@@ -32,7 +32,7 @@ fn judge(facts: &Facts) -> Option<Finding> {
     // Prints the statements: whose transactions may be ended is for a person to say.
     let find = format!(
         "SELECT CONCAT('KILL ', trx_mysql_thread_id, ';') AS statement FROM information_schema.INNODB_TRX t JOIN \
-         information_schema.PROCESSLIST p ON p.ID = t.trx_mysql_thread_id WHERE p.COMMAND = 'Sleep' AND t.trx_started < \
+         information_schema.PROCESSLIST p ON p.ID = t.trx_mysql_thread_id WHERE p.COMMAND = 'Sleep' AND t.trx_started <= \
          NOW() - INTERVAL {LONG:.0} SECOND;"
     );
     let end = Change::new("end them: this prints the statements that do; then commit or roll back in the application before it waits for anything else")
