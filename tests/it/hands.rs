@@ -13,7 +13,14 @@ use super::servers::{Kind, Server, process};
 
 /// Times, ports and what differs from server to server.
 fn masked(text: &str, ports: &[u16]) -> String {
-    let mut masked = text.to_owned();
+    // Debian's MariaDB moves.
+    let mut parts = text.split("MariaDB 1");
+    let mut masked = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find([' ', '"', '\n']).unwrap_or(part.len());
+        masked.push_str("MariaDB VERSION");
+        masked.push_str(&part[end..]);
+    }
     for port in ports {
         masked = masked.replace(&format!(":{port}"), ":PORT");
     }
@@ -25,7 +32,11 @@ fn masked(text: &str, ports: &[u16]) -> String {
                 .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ':' | '-' | 'T' | 'Z')))
                 .unwrap_or(number.len());
             let (number, after) = number.split_at(end);
-            let is_time = after.starts_with(" ms") || after.starts_with(" s ") || number.matches(':').count() == 2;
+            let is_time = after.starts_with(" ms")
+                || after == " s"
+                || after.starts_with(" s\"")
+                || after.starts_with(" days")
+                || number.matches(':').count() == 2;
             let is_field = [
                 "duration_seconds\":",
                 "\"tcp\":",
@@ -55,6 +66,9 @@ fn masked(text: &str, ports: &[u16]) -> String {
 
 /// A bar depends on the times.
 fn bars_masked(line: &str) -> String {
+    if line.starts_with("after ") {
+        return "after TIME:".to_owned();
+    }
     let is_bar = |word: &str| word.len() == 20 && word.chars().all(|c| "dtgsaq".contains(c));
     line.split(' ').map(|word| if is_bar(word) { "BAR" } else { word }).collect::<Vec<_>>().join(" ")
 }
@@ -172,7 +186,7 @@ fn a_server_that_is_down_one_out_of_reach_and_a_broken_configuration() {
     ] {
         let output = run("targets:\n  t: {address: \"127.0.0.1:9\"}\n", words);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(if words[0] == "check" { 2 } else { 3 }), "{said}");
+        assert_eq!(output.status.code(), Some(3), "{said}");
         assert!(said.contains(says), "{words:?}: {said}");
     }
 }

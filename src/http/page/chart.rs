@@ -86,10 +86,11 @@ mod tests {
     #[test]
     fn gaps_are_gaps_and_failures_are_seen() {
         let mut hour = Hour::default();
-        for minute in [0, 1, 3] {
-            hour.good(at(minute), Some(Duration::from_millis(10)));
-        }
+        let took = Some(Duration::from_millis(10));
+        hour.good(at(0), took);
+        hour.good(at(1), took);
         hour.failed(at(2));
+        hour.good(at(3), took);
         hour.failed(at(3));
         let svg = drawn(&hour, 59);
         let y = "6.2";

@@ -103,7 +103,7 @@ async fn the_page_links_what_there_is_and_loads_only_its_own() {
     for shown in ["<a href=\"./m&amp;m\">", "<a href=\"./health/db\">", "tcp refused", "is it running?", "pending"] {
         assert!(answer.text().contains(shown), "{shown}: {}", answer.text());
     }
-    let loaded: Vec<&str> = answer.text().split(['"', ' ']).filter(|part| part.starts_with("./-/")).collect();
+    let loaded: Vec<&str> = answer.text().split(['"', ' ']).filter(|part| part.starts_with("./-/page")).collect();
     assert_eq!(loaded, ["./-/page.svg", "./-/page.css", "./-/page.js"]);
     for path in loaded {
         let part = site.get(&path[1..]).await;
