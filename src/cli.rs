@@ -88,7 +88,7 @@ enum Command {
         #[arg(long, value_name = "VERSION")]
         server: Option<String>,
     },
-    /// List every metric of our own
+    /// List every metric of our own, and those of the configuration's queries
     Metrics {
         /// How to list them
         #[arg(long, value_enum, default_value_t)]
@@ -127,7 +127,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Config { command: ConfigCommand::Show }) => config::show(&loaded()),
         Some(Command::Config { command: ConfigCommand::FromMysqldExporter }) => config::from_mysqld_exporter(&sources),
         Some(Command::Grants { server }) => with(loaded(), |loaded| grants::grants(&loaded, server.as_deref())),
-        Some(Command::Metrics { output }) => catalogue::print(*output),
+        Some(Command::Metrics { output }) => match loaded() {
+            Ok(loaded) => catalogue::print(*output, Some(&loaded)),
+            // Without a configuration there is a catalogue too; one that was named is to be good.
+            Err(mistakes) if sources.file.is_some() => complain(&mistakes),
+            Err(_) => catalogue::print(*output, None),
+        },
     };
     exit.into()
 }

@@ -34,6 +34,7 @@ mod outage;
 mod collection;
 mod rounds;
 mod walks;
+mod queries;
 mod shelf;
 mod told;
 mod seat;
@@ -120,6 +121,9 @@ impl Watch {
             let instruments = TargetInstruments::new(target.every, budget.clone());
             for collector in &target.collectors {
                 instruments.declare_collector(&format!("collect.{}", collector.name), target.pace(collector));
+            }
+            for query in &target.queries {
+                instruments.declare_collector(&query.label(), target.pace_of(query));
             }
             let of_pools = PoolInstruments::new(instruments.all());
             let pools = Pools::new(&target.pools, &target.access, &target.tls, &budget, of_pools);

@@ -113,12 +113,13 @@ async fn run(loaded: Loaded, passed: Option<Passed>, ready: Ready) -> Exit {
 
     let on = |name: &str| targets.iter().any(|target| target.collectors.iter().any(|collector| collector.name == name));
     let collectors = COLLECTORS.iter().map(|collector| (collector.name, on(collector.name))).collect();
+    let queries = loaded.config.queries.keys().map(|name| format!("query.{name}")).collect();
     let common =
         Common { state_directory: loaded.config.state_directory.clone(), events: loaded.config.events.keep as usize };
     let watch = Watch::new(targets, rules, &common, &stopped);
     let state =
         http::State::new(watch.board().clone(), watch.events().clone(), collectors, &loaded.config.web.telemetry_path);
-    let state = Arc::new(state.guarded(guard).visiting(watch.visits().clone()));
+    let state = Arc::new(state.guarded(guard).asking(queries).visiting(watch.visits().clone()));
     let mut stop_serving = stopped.clone();
     let until_stopped = async move {
         // A sender that is gone means the same.

@@ -25,6 +25,8 @@ pub struct State {
     pub(super) events: Events,
     /// Every collector that there is, and whether it is on.
     pub(super) collectors: Vec<(&'static str, bool)>,
+    /// Queries of the operator's own, as they are named in `collect[]`.
+    pub(super) queries: Vec<String>,
     pub(super) telemetry_path: String,
     pub(super) counters: Counters,
     pub(super) started: Instant,
@@ -49,6 +51,7 @@ impl State {
             board,
             events,
             collectors,
+            queries: Vec::new(),
             telemetry_path: telemetry_path.to_owned(),
             counters: Counters::new(),
             started: Instant::now(),
@@ -64,6 +67,11 @@ impl State {
     /// Answers only whom the guard lets in.
     pub fn guarded(self, guard: Guard) -> State {
         State { guard, ..self }
+    }
+
+    /// Knows these queries by name.
+    pub fn asking(self, queries: Vec<String>) -> State {
+        State { queries, ..self }
     }
 
     /// Answers `/probe` too.

@@ -4,6 +4,7 @@
 //! after which it is no longer shown, and that is judged when somebody looks: a task that hangs cannot keep old
 //! values alive.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -42,7 +43,7 @@ pub struct Slot {
 #[derive(Debug, Default)]
 struct State {
     own: Arc<Block>,
-    copied: BTreeMap<&'static str, Copied>,
+    copied: BTreeMap<Cow<'static, str>, Copied>,
     up_until: Option<(Instant, SystemTime)>,
     snapshot: Arc<Snapshot>,
 }
@@ -51,6 +52,7 @@ struct State {
 #[derive(Clone, Debug)]
 struct Copied {
     block: Arc<Block>,
+    series: usize,
     until: Instant,
     /// The same by the wall clock: the other one stands still while a machine is suspended.
     until_by_wall: SystemTime,
@@ -61,7 +63,7 @@ struct Copied {
 impl Copied {
     fn new(block: Block, until: Instant, is_collector: bool) -> Copied {
         let until_by_wall = wall(until);
-        Copied { block: Arc::new(block), until, until_by_wall, is_collector }
+        Copied { series: block.series(), block: Arc::new(block), until, until_by_wall, is_collector }
     }
 
     fn is_fresh(&self, now: Instant) -> bool {
@@ -165,13 +167,20 @@ impl Slot {
     }
 
     /// What a collector copied; shown until it is too old or the server is down.
-    pub fn copied(&self, collector: &'static str, block: Block, until: Instant) {
-        self.state().copied.insert(collector, Copied::new(block, until, true));
+    pub fn copied(&self, collector: impl Into<Cow<'static, str>>, block: Block, until: Instant) {
+        self.state().copied.insert(collector.into(), Copied::new(block, until, true));
     }
 
     /// Families of our own that were made from what the server said, and are as old as that.
     pub fn copied_by_us(&self, name: &'static str, block: Block, until: Instant) {
-        self.state().copied.insert(name, Copied::new(block, until, false));
+        self.state().copied.insert(name.into(), Copied::new(block, until, false));
+    }
+
+    /// How many series are kept besides what this one copied.
+    pub fn series_beside(&self, name: &str) -> usize {
+        let state = self.state();
+        let copied = state.copied.iter().filter(|(other, _)| *other != name).map(|(_, copied)| copied.series);
+        state.own.series() + copied.sum::<usize>()
     }
 
     fn blocks(&self, collectors: &[String], now: Instant, out: &mut Vec<Arc<Block>>) {

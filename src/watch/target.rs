@@ -11,6 +11,7 @@ use super::backoff::Spacing;
 use super::ladder;
 use super::pools::{Exercise, Plan};
 use super::recovery::Manner;
+use crate::collect::query::Query;
 use crate::collect::{self, COLLECTORS, Collector, Pace, Tunables};
 use crate::config::{self, Judges, Loaded, Mistakes};
 use crate::mysql::endpoint::Endpoint;
@@ -43,6 +44,10 @@ pub struct Target {
     pub give_up: Duration,
     pub collectors: Vec<&'static Collector>,
     pub tunables: Tunables,
+    /// Queries of the operator's own.
+    pub queries: Vec<Arc<Query>>,
+    /// How many series it may have at most, where that was said or is so by default.
+    pub max_series: Option<u32>,
     /// What was said of the times of single collectors.
     pub limits: BTreeMap<&'static str, Limits>,
 }
@@ -80,6 +85,11 @@ impl Target {
         agenda::said(collector, &self.limits).every.unwrap_or(by_default).max(self.every)
     }
 
+    /// How often this query asks.
+    pub fn pace_of(&self, query: &Query) -> Duration {
+        query.said.every.max(self.every)
+    }
+
     /// How long this collector may take.
     pub fn deadline(&self, collector: &Collector) -> Duration {
         let by_default = if self.is_apart(collector) { LONGEST } else { self.timeout };
@@ -113,6 +123,7 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
     let mut mistakes = Mistakes::default();
     let collectors = agenda::collectors(config);
     let limits = agenda::limits(loaded, &mut mistakes);
+    let queries = agenda::queries(config);
     let roots = SystemRoots::default();
     let mut targets = Vec::with_capacity(config.targets.len());
     for (name, target) in &config.targets {
@@ -167,6 +178,9 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
             give_up: target.give_up_after,
             collectors: collectors.clone(),
             tunables: agenda::tunables(config),
+            queries: queries.iter().filter(|query| query.is_for_target(name)).cloned().collect(),
+            // mysqld_exporter's users get all that it would tell.
+            max_series: config.drop_in.is_none().then_some(target.max_series),
             limits: limits.clone(),
         }));
     }

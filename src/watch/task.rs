@@ -8,6 +8,7 @@
 //! probing     a fresh login, by the schedule or to come back      at most one, in the probe's place
 //! waiting     one that is not greeted, and is not given up        while it waits nothing else is opened
 //! collecting  the collectors' round                               on the first pool
+//! querying    a query of the operator's own                   in a place of the budget that nobody waits for
 //! exercising  every pool, as an application uses its own
 //! asking      about what was lost                                 in the evidence's place
 //! ```
@@ -38,6 +39,7 @@ use super::loss::{self, Booked, Cause, Fresh, Rest, Source};
 use super::outage::Outage;
 use super::pools::{self, News};
 use super::probe::{self, Ended, Found, Known, Probed};
+use super::queries::{self, Asked, Queries};
 use super::recovery::Change;
 use super::rounds::{Rounds, SHOWN_FOR_INTERVALS};
 use super::seat::Seat;
@@ -92,6 +94,8 @@ struct Task {
     /// A collector that may take long.
     walking: InFlight<Collection>,
     walks: Walks,
+    querying: InFlight<Asked>,
+    queries: Queries,
     exercising: InFlight<()>,
     asking: InFlight<Answer>,
     /// Logins that others have given up.
@@ -148,6 +152,8 @@ impl Task {
             behind: None,
             walking: None,
             walks: Walks::new(seat.target.slow(), now),
+            querying: None,
+            queries: Queries::new(&seat.target, now),
             exercising: Some(Box::pin(exercising)),
             asking: None,
             unfinished: FuturesUnordered::new(),
@@ -176,6 +182,7 @@ impl Task {
             let probe_due = self.ticks.next();
             let collect_due = if self.collecting.is_some() { None } else { self.rounds.due() };
             let walk_due = if self.walking.is_some() { None } else { self.walks.due() };
+            let query_due = if self.querying.is_some() { None } else { self.queries.due() };
             let is_trying = self.probing.is_some() || self.waiting.is_some();
             let attempt_due = if is_trying { None } else { self.books.recovery.attempt_due() };
             let ask_due = if self.asking.is_some() { None } else { self.books.desk.due() };
@@ -188,6 +195,7 @@ impl Task {
                 collection = ended(&mut self.collecting) => self.collection_ended(collection),
                 behind = ended(&mut self.behind) => self.brought(behind),
                 walked = ended(&mut self.walking) => self.brought(walked),
+                asked = ended(&mut self.querying) => self.queried(asked),
                 () = ended(&mut self.exercising) => {}
                 answer = ended(&mut self.asking) => self.answered(answer),
                 Some(()) = self.unfinished.next() => {}
@@ -197,6 +205,7 @@ impl Task {
                 () = until(attempt_due) => self.attempt_due(),
                 () = until(collect_due) => self.collect_due(collect_due),
                 () = until(walk_due) => self.walk_due(),
+                () = until(query_due) => self.query_due(),
                 () = until(ask_due) => self.ask_due(),
                 () = until(change_due) => {
                     self.take_in_stalls();
@@ -467,6 +476,26 @@ impl Task {
         let Seat { target, found, pools, .. } = &self.seat;
         let walking = collection::collect(target.clone(), vec![collector], true, pools.first().clone(), found.clone());
         self.walking = Some(Box::pin(walking));
+    }
+
+    fn query_due(&mut self) {
+        let now = Instant::now();
+        let Some(facts) = self.seat.pools.gate().facts() else { return self.queries.put_off(now) };
+        let Some(query) = self.queries.take(now) else { return };
+        let Seat { target, budget, pools, .. } = &self.seat;
+        let asking = queries::ask(target.clone(), facts, budget.clone(), pools.gate().clone(), query);
+        self.querying = Some(Box::pin(asking));
+    }
+
+    fn queried(&mut self, mut asked: Asked) {
+        self.news = true;
+        if let Some(login) = asked.unfinished.take() {
+            self.unfinished.push(Box::pin(login.finish()));
+        }
+        let Seat { target, slot, instruments, .. } = &self.seat;
+        if let Some(at) = self.queries.take_in(asked, target, slot, instruments) {
+            self.answers(at);
+        }
     }
 
     /// What was not asked within a round.
@@ -800,14 +829,15 @@ impl Task {
         // What has not ended by then is cut off; the server is not answering.
         let (probing, collecting) = (self.probing.take(), self.collecting.take());
         let (exercising, asking) = (self.exercising.take(), self.asking.take());
-        let (walking, behind) = (self.walking.take(), self.behind.take());
+        let (walking, behind, querying) = (self.walking.take(), self.behind.take(), self.querying.take());
         tokio::join!(
             finish(probing),
             finish(collecting),
             finish(exercising),
             finish(asking),
             finish(walking),
-            finish(behind)
+            finish(behind),
+            finish(querying)
         );
         tokio::join!(self.idle.end(deadline), self.seat.pools.shutdown(deadline));
     }

@@ -14,6 +14,7 @@ mod burdened;
 mod visits;
 mod sessions;
 mod grants;
+mod queries;
 
 mod order;
 mod config;
