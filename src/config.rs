@@ -8,6 +8,7 @@
 //! Where mysqld_exporter's flags are given (`drop_in`), they and its my.cnf take the place of the file.
 
 pub mod secret;
+mod query;
 
 mod shape;
 
@@ -16,7 +17,6 @@ mod mistakes;
 
 mod settings;
 mod regex;
-mod query;
 mod value;
 
 mod syntax;

@@ -58,7 +58,7 @@ fn write(text: &mut String, user: &str, targets: &[&Target], server: &Server, na
     let collectors: Vec<&'static Collector> = first.collectors.clone();
     let heartbeat = (first.tunables.heartbeat_database.as_str(), first.tunables.heartbeat_table.as_str());
     for right in grants::rights(&collectors, server, heartbeat) {
-        line(format!("-- {}; without it {}", right.collectors.join(", "), right.without));
+        line(format!("-- {}; without it {}", right.collectors.join(", "), right.without.join("; ")));
         line(format!("GRANT {} TO {account};", right.sql));
     }
     let queries = targets.iter().flat_map(|target| &target.queries).filter(|query| query.is_for_server(server));

@@ -1,8 +1,9 @@
 //! Queries of the operator's own: when each is due, how it is asked, and what is made of its answer.
 //!
-//! Each run has a connection of its own, in a place of the budget that nobody else waits for, and one query at a time is
-//! asked. So whatever a query does, to its session, to the time or to memory, is done to nothing else: what it sets goes
-//! with its connection, and an answer that is too large is left unread.
+//! Each run has a connection of its own, in a place of the budget that nobody else waits for. One query at a time is asked
+//! of those that are quick, and beside it one of those that once were not. So whatever a query does, to its session, to the
+//! time or to memory, is done to nothing else: what it sets goes with its connection, and an answer that is too large is
+//! left unread.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -48,7 +49,19 @@ struct Due {
     query: Arc<Query>,
     every: Duration,
     due: Instant,
+    lane: Lane,
 }
+
+/// Whom a query waits for: others of its lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    Quick,
+    /// Those that have once taken long.
+    Slow,
+}
+
+/// What takes longer is not quick.
+const LONG: Duration = Duration::from_millis(300);
 
 /// A query that was asked.
 #[derive(Debug)]
@@ -91,18 +104,20 @@ impl Queries {
     pub(super) fn new(target: &Target, now: Instant) -> Queries {
         let due = |(number, query): (usize, &Arc<Query>)| {
             let every = target.pace_of(query);
-            Due { query: query.clone(), every, due: now + (FIRST * (number as u32 + 1)).min(every) }
+            let due = now + (FIRST * (number as u32 + 1)).min(every);
+            Due { query: query.clone(), every, due, lane: Lane::Quick }
         };
         Queries { each: target.queries.iter().enumerate().map(due).collect(), told: BTreeSet::new() }
     }
 
-    pub(super) fn due(&self) -> Option<Instant> {
-        self.each.iter().map(|each| each.due).min()
+    pub(super) fn due(&self, lane: Lane) -> Option<Instant> {
+        self.each.iter().filter(|each| each.lane == lane).map(|each| each.due).min()
     }
 
     /// The one that has been due longest; it is due again after its interval.
-    pub(super) fn take(&mut self, now: Instant) -> Option<(Arc<Query>, Duration)> {
-        let next = self.each.iter_mut().filter(|each| each.due <= now).min_by_key(|each| each.due)?;
+    pub(super) fn take(&mut self, lane: Lane, now: Instant) -> Option<(Arc<Query>, Duration)> {
+        let is_due = |each: &&mut Due| each.lane == lane && each.due <= now;
+        let next = self.each.iter_mut().filter(is_due).min_by_key(|each| each.due)?;
         next.due = now + next.every;
         Some((next.query.clone(), next.every))
     }
@@ -124,6 +139,11 @@ impl Queries {
     ) -> Option<Instant> {
         let Asked { query, every, outcome, took, began, began_at, .. } = asked;
         let label = query.label();
+        if took > LONG
+            && let Some(each) = self.each.iter_mut().find(|each| each.query.name == query.name)
+        {
+            each.lane = Lane::Slow;
+        }
         let says = match outcome {
             Outcome::Good(block) => {
                 instruments.dropped(block.dropped);
@@ -292,6 +312,36 @@ fn limits(server: &Server, time: Duration, rows: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
+
+    #[test]
+    fn a_query_that_takes_long_delays_only_others_that_do() {
+        let now = Instant::now();
+        let due = |lane| Due { query: Arc::new(query()), every: Duration::from_secs(9), due: now, lane };
+        let mut queries = Queries { each: vec![due(Lane::Slow), due(Lane::Quick)], told: BTreeSet::new() };
+        for lane in [Lane::Quick, Lane::Slow] {
+            assert_eq!(queries.due(lane), Some(now));
+            assert!(queries.take(lane, now).is_some() && queries.take(lane, now).is_none(), "{lane:?}");
+            assert_eq!(queries.due(lane), Some(now + Duration::from_secs(9)));
+        }
+        queries.put_off(now + Duration::from_secs(10));
+        assert_eq!(queries.due(Lane::Quick), Some(now + Duration::from_secs(10) + FIRST));
+    }
+
+    fn query() -> Query {
+        let said = config::Query {
+            sql: "SELECT 1".to_owned(),
+            every: Duration::from_secs(9),
+            timeout: Duration::from_secs(1),
+            labels: Vec::new(),
+            values: Default::default(),
+            targets: None,
+            servers: None,
+            max_rows: 1,
+            max_series: 1,
+        };
+        Query::new("q", &said)
+    }
 
     #[test]
     fn the_server_is_told_the_limits_in_its_own_words() {

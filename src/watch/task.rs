@@ -8,7 +8,7 @@
 //! probing     a fresh login, by the schedule or to come back      at most one, in the probe's place
 //! waiting     one that is not greeted, and is not given up        while it waits nothing else is opened
 //! collecting  the collectors' round                               on the first pool
-//! querying    a query of the operator's own                   in a place of the budget that nobody waits for
+//! querying    a query of the operator's own, two where one is slow, in places of the budget that nobody waits for
 //! exercising  every pool, as an application uses its own
 //! asking      about what was lost                                 in the evidence's place
 //! ```
@@ -39,7 +39,7 @@ use super::loss::{self, Booked, Cause, Fresh, Rest, Source};
 use super::outage::Outage;
 use super::pools::{self, News};
 use super::probe::{self, Ended, Found, Known, Probed};
-use super::queries::{self, Asked, Queries};
+use super::queries::{self, Asked, Lane, Queries};
 use super::recovery::Change;
 use super::rounds::{Rounds, SHOWN_FOR_INTERVALS};
 use super::seat::Seat;
@@ -95,6 +95,8 @@ struct Task {
     walking: InFlight<Collection>,
     walks: Walks,
     querying: InFlight<Asked>,
+    /// One that has once taken long.
+    querying_slowly: InFlight<Asked>,
     queries: Queries,
     exercising: InFlight<()>,
     asking: InFlight<Answer>,
@@ -153,6 +155,7 @@ impl Task {
             walking: None,
             walks: Walks::new(seat.target.slow(), now),
             querying: None,
+            querying_slowly: None,
             queries: Queries::new(&seat.target, now),
             exercising: Some(Box::pin(exercising)),
             asking: None,
@@ -182,7 +185,8 @@ impl Task {
             let probe_due = self.ticks.next();
             let collect_due = if self.collecting.is_some() { None } else { self.rounds.due() };
             let walk_due = if self.walking.is_some() { None } else { self.walks.due() };
-            let query_due = if self.querying.is_some() { None } else { self.queries.due() };
+            let query_due = if self.querying.is_some() { None } else { self.queries.due(Lane::Quick) };
+            let slow_query_due = if self.querying_slowly.is_some() { None } else { self.queries.due(Lane::Slow) };
             let is_trying = self.probing.is_some() || self.waiting.is_some();
             let attempt_due = if is_trying { None } else { self.books.recovery.attempt_due() };
             let ask_due = if self.asking.is_some() { None } else { self.books.desk.due() };
@@ -196,6 +200,7 @@ impl Task {
                 behind = ended(&mut self.behind) => self.brought(behind),
                 walked = ended(&mut self.walking) => self.brought(walked),
                 asked = ended(&mut self.querying) => self.queried(asked),
+                asked = ended(&mut self.querying_slowly) => self.queried(asked),
                 () = ended(&mut self.exercising) => {}
                 answer = ended(&mut self.asking) => self.answered(answer),
                 Some(()) = self.unfinished.next() => {}
@@ -205,7 +210,8 @@ impl Task {
                 () = until(attempt_due) => self.attempt_due(),
                 () = until(collect_due) => self.collect_due(collect_due),
                 () = until(walk_due) => self.walk_due(),
-                () = until(query_due) => self.query_due(),
+                () = until(query_due) => self.query_due(Lane::Quick),
+                () = until(slow_query_due) => self.query_due(Lane::Slow),
                 () = until(ask_due) => self.ask_due(),
                 () = until(change_due) => {
                     self.take_in_stalls();
@@ -478,13 +484,16 @@ impl Task {
         self.walking = Some(Box::pin(walking));
     }
 
-    fn query_due(&mut self) {
+    fn query_due(&mut self, lane: Lane) {
         let now = Instant::now();
         let Some(facts) = self.seat.pools.gate().facts() else { return self.queries.put_off(now) };
-        let Some(query) = self.queries.take(now) else { return };
+        let Some(query) = self.queries.take(lane, now) else { return };
         let Seat { target, budget, pools, .. } = &self.seat;
         let asking = queries::ask(target.clone(), facts, budget.clone(), pools.gate().clone(), query);
-        self.querying = Some(Box::pin(asking));
+        match lane {
+            Lane::Quick => self.querying = Some(Box::pin(asking)),
+            Lane::Slow => self.querying_slowly = Some(Box::pin(asking)),
+        }
     }
 
     fn queried(&mut self, mut asked: Asked) {
@@ -829,7 +838,8 @@ impl Task {
         // What has not ended by then is cut off; the server is not answering.
         let (probing, collecting) = (self.probing.take(), self.collecting.take());
         let (exercising, asking) = (self.exercising.take(), self.asking.take());
-        let (walking, behind, querying) = (self.walking.take(), self.behind.take(), self.querying.take());
+        let (walking, behind) = (self.walking.take(), self.behind.take());
+        let (querying, querying_slowly) = (self.querying.take(), self.querying_slowly.take());
         tokio::join!(
             finish(probing),
             finish(collecting),
@@ -837,7 +847,8 @@ impl Task {
             finish(asking),
             finish(walking),
             finish(behind),
-            finish(querying)
+            finish(querying),
+            finish(querying_slowly)
         );
         tokio::join!(self.idle.end(deadline), self.seat.pools.shutdown(deadline));
     }

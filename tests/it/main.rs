@@ -15,6 +15,7 @@ mod visits;
 mod sessions;
 mod grants;
 mod queries;
+mod many;
 
 mod order;
 mod config;

@@ -40,7 +40,7 @@ const BAD: [Bad; 13] = [
     bad("writes", "SELECT shop.wrote() AS n", "READ ONLY transaction"),
     bad("half_way", "SELECT IF(n < 5, n, (SELECT d.n FROM shop.d)) AS n FROM shop.d ORDER BY n", "more than 1 row"),
     bad("forbidden", "SELECT COUNT(*) AS n FROM shop.hidden", "denied"),
-    bad("no_table", "SELECT n FROM shop.none", "shop.none"),
+    bad("no_table", "SELECT n FROM shop.none", "none"),
     bad("killed", "SELECT SUM(SLEEP(20)) AS n FROM shop.d /* to be killed */", ""),
 ];
 
@@ -58,7 +58,7 @@ queries:
     sql: |
       SELECT shop, waiting, sent  -- a comment
       FROM shop.orders;
-    every: 1s
+    every: 2s
     labels: [shop]
     values:
       waiting: {{name: shop_orders_waiting, help: \"Orders that wait, by shop.\"}}
