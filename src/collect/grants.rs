@@ -64,7 +64,7 @@ pub fn rights(collectors: &[&'static Collector], server: &Server, heartbeat: (&s
     let needed: Vec<Kind> = KINDS.into_iter().filter(|kind| needing(*kind).next().is_some()).collect();
     let mut rights: Vec<(String, Vec<Kind>)> = Vec::new();
     for kind in &needed {
-        let widest = needed.iter().copied().filter(|other| other.holds(*kind)).next_back().unwrap_or(*kind);
+        let widest = needed.iter().copied().rfind(|other| other.holds(*kind)).unwrap_or(*kind);
         let sql = sql(widest, server, heartbeat);
         // Older servers have one right for several things.
         match rights.iter_mut().find(|(known, _)| *known == sql) {

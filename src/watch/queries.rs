@@ -31,7 +31,7 @@ use crate::mysql::server::Server;
 const MOST_BYTES: usize = 4 << 20;
 
 /// What of a larger answer is read all the same, so that the server does not count an aborted client.
-const READ_OUT: usize = 32 << 20;
+const READ_OUT: usize = 8 << 20;
 
 /// Between the first ones, and until one that nobody could be asked is tried again.
 const FIRST: Duration = Duration::from_millis(700);
@@ -61,7 +61,7 @@ pub(super) enum Lane {
 }
 
 /// What takes longer is not quick.
-const LONG: Duration = Duration::from_millis(300);
+pub(super) const LONG: Duration = Duration::from_millis(300);
 
 /// A query that was asked.
 #[derive(Debug)]

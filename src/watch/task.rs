@@ -39,7 +39,7 @@ use super::loss::{self, Booked, Cause, Fresh, Rest, Source};
 use super::outage::Outage;
 use super::pools::{self, News};
 use super::probe::{self, Ended, Found, Known, Probed};
-use super::queries::{self, Asked, Lane, Queries};
+use super::queries::{self, Asked, LONG, Lane, Queries};
 use super::recovery::Change;
 use super::rounds::{Rounds, SHOWN_FOR_INTERVALS};
 use super::seat::Seat;
@@ -95,6 +95,7 @@ struct Task {
     walking: InFlight<Collection>,
     walks: Walks,
     querying: InFlight<Asked>,
+    querying_since: Instant,
     /// One that has once taken long.
     querying_slowly: InFlight<Asked>,
     queries: Queries,
@@ -155,6 +156,7 @@ impl Task {
             walking: None,
             walks: Walks::new(seat.target.slow(), now),
             querying: None,
+            querying_since: now,
             querying_slowly: None,
             queries: Queries::new(&seat.target, now),
             exercising: Some(Box::pin(exercising)),
@@ -185,8 +187,12 @@ impl Task {
             let probe_due = self.ticks.next();
             let collect_due = if self.collecting.is_some() { None } else { self.rounds.due() };
             let walk_due = if self.walking.is_some() { None } else { self.walks.due() };
-            let query_due = if self.querying.is_some() { None } else { self.queries.due(Lane::Quick) };
             let slow_query_due = if self.querying_slowly.is_some() { None } else { self.queries.due(Lane::Slow) };
+            let query_due = match self.querying.is_some() {
+                false => self.queries.due(Lane::Quick),
+                // One that turns out to be slow makes way for the others.
+                true => self.querying_slowly.is_none().then(|| self.querying_since + LONG),
+            };
             let is_trying = self.probing.is_some() || self.waiting.is_some();
             let attempt_due = if is_trying { None } else { self.books.recovery.attempt_due() };
             let ask_due = if self.asking.is_some() { None } else { self.books.desk.due() };
@@ -486,12 +492,16 @@ impl Task {
 
     fn query_due(&mut self, lane: Lane) {
         let now = Instant::now();
+        if lane == Lane::Quick && self.querying.is_some() {
+            self.querying_slowly = self.querying.take();
+            return;
+        }
         let Some(facts) = self.seat.pools.gate().facts() else { return self.queries.put_off(now) };
         let Some(query) = self.queries.take(lane, now) else { return };
         let Seat { target, budget, pools, .. } = &self.seat;
         let asking = queries::ask(target.clone(), facts, budget.clone(), pools.gate().clone(), query);
         match lane {
-            Lane::Quick => self.querying = Some(Box::pin(asking)),
+            Lane::Quick => (self.querying, self.querying_since) = (Some(Box::pin(asking)), now),
             Lane::Slow => self.querying_slowly = Some(Box::pin(asking)),
         }
     }

@@ -131,7 +131,7 @@ async fn check(server: &Server) {
 
     let one = format!("address: \"127.0.0.1:{port}\"");
     let daemon = Daemon::start(&format!(
-        "defaults: {{user: goneaway, password: goneaway, every: 1s, timeout: 900ms, connect_timeout: 900ms, \
+        "defaults: {{user: goneaway, password: goneaway, every: 2s, timeout: 2s, connect_timeout: 2s, \
          ladder: {{enabled: false}}}}\ntargets:\n  t: {{{one}}}\n  small: {{{one}, max_series: 1000}}\n"
     ))
     .await;
@@ -195,8 +195,9 @@ async fn check(server: &Server) {
 
     // Rounds, probes and scrapes of two targets, of which each is to cost so much at most.
     let rounds = 8;
+    let every = 2;
     let (before, at) = (cpu(&daemon), Instant::now());
-    while at.elapsed() < Duration::from_secs(rounds) {
+    while at.elapsed() < Duration::from_secs(rounds * every) {
         daemon.scrape().await;
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
