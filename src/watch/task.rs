@@ -501,7 +501,10 @@ impl Task {
         let Seat { target, budget, pools, .. } = &self.seat;
         let asking = queries::ask(target.clone(), facts, budget.clone(), pools.gate().clone(), query);
         match lane {
-            Lane::Quick => (self.querying, self.querying_since) = (Some(Box::pin(asking)), now),
+            Lane::Quick => {
+                self.querying = Some(Box::pin(asking));
+                self.querying_since = now;
+            }
             Lane::Slow => self.querying_slowly = Some(Box::pin(asking)),
         }
     }

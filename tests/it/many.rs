@@ -193,13 +193,13 @@ async fn check(server: &Server) {
     let told: f64 = seen.starting_with("mysql_conn_sessions{target=\"t\"").map(|(_, count)| count).sum();
     assert!(told >= held.len() as f64, "{version}: {told} sessions of {}", held.len());
 
-    // Rounds, probes and scrapes of two targets, of which each is to cost so much at most.
+    // Rounds, probes and a scrape of two targets, of which each is to cost so much at most.
     let rounds = 8;
     let every = 2;
     let (before, at) = (cpu(&daemon), Instant::now());
     while at.elapsed() < Duration::from_secs(rounds * every) {
         daemon.scrape().await;
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(Duration::from_secs(every)).await;
     }
     let each = (cpu(&daemon) - before) / (2 * rounds as u32);
     assert!(each < MOST_CPU, "{version}: {each:?} of CPU a round");
