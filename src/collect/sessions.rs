@@ -223,7 +223,7 @@ fn bounded(groups: BTreeMap<[&str; 4], f64>) -> BTreeMap<[&str; 4], f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::trial::{processor_time, shown};
+    use super::super::trial::shown;
     use super::*;
 
     fn row(names: [&str; 4], count: u32, rests: Option<[u32; 6]>, below: [u32; BOUNDS.len()]) -> Vec<Option<String>> {
@@ -269,7 +269,7 @@ mod tests {
 
     /// One collection from ten thousand accounts on two thousand hosts, as it comes from the server.
     #[test]
-    fn ten_thousand_accounts_cost_few_milliseconds() {
+    fn ten_thousand_accounts_are_few_series() {
         let names: Vec<(String, String)> =
             (0..10_000).map(|n| (format!("account{n:05}"), format!("10.0.{}.{}", n % 2000 / 250, n % 250))).collect();
         let rows: Vec<_> = names
@@ -281,14 +281,8 @@ mod tests {
             .collect();
         let columns = vec!["c"; 5 + BOUNDS.len() + 6];
         let answers = [Rows::of(&columns, rows.iter().map(|row| row.iter().map(Option::as_deref).collect()))];
-        let once = || {
-            let before = processor_time();
-            let lines = shown(read, &answers);
-            (processor_time() - before, lines.len())
-        };
-        let (took, series) = (0..5).map(|_| once()).min().expect("five");
+        let series = shown(read, &answers).len();
         assert!(series < 500, "{series} series");
-        assert!(took < std::time::Duration::from_millis(50), "{took:?}");
     }
 
     #[test]
