@@ -179,7 +179,7 @@ enum Command {
         #[arg(long)]
         force: bool,
     },
-    /// List every metric of our own
+    /// List every metric of our own, and those of the configuration's queries
     Metrics {
         /// How to list them
         #[arg(long, value_enum, default_value_t)]
@@ -245,9 +245,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Alerts { directory, runbook_base, grafana_url, force }) => {
             assets::alerts(directory, runbook_base.as_deref(), grafana_url.as_deref(), *force)
         }
-        Some(Command::Metrics { output }) => catalogue::print(*output),
         Some(Command::Completions { shell }) => manual::completions(Arguments::command(), *shell),
         Some(Command::Man { directory }) => manual::man(Arguments::command(), directory.as_deref()),
+        Some(Command::Metrics { output }) => match loaded() {
+            Ok(loaded) => catalogue::print(*output, Some(&loaded)),
+            // Without a configuration there is a catalogue too; one that was named is to be good.
+            Err(mistakes) if sources.file.is_some() => complain(&mistakes),
+            Err(_) => catalogue::print(*output, None),
+        },
     };
     exit.into()
 }

@@ -59,6 +59,7 @@ pub mod host_cache;
 pub mod server_errors;
 pub mod session_tls;
 
+pub mod query;
 pub mod grants;
 
 use crate::metrics::Family;

@@ -8,6 +8,7 @@
 //! Where mysqld_exporter's flags are given (`drop_in`), they and its my.cnf take the place of the file.
 
 pub mod secret;
+mod query;
 
 mod shape;
 
@@ -27,6 +28,7 @@ mod document;
 mod flags;
 
 mod merge;
+mod queries;
 mod rules;
 
 mod my_cnf;
@@ -58,14 +60,17 @@ pub use layer::Judges;
 pub use load::{Loaded, SEARCHED, Sources, load};
 pub use mistakes::{Mistake, Mistakes};
 pub use origin::{Origin, Origins, Place};
+pub use query::servers::Servers;
 pub use shape::{
     AuthModule, Backoff, Collector, Config, DropIn, Events, Exercise, Ladder, Log, LogFormat, LogLevel, Pool, Probe,
-    ResetOnReturn, Target, Tls, TlsMode, TlsVersion, Web,
+    Query, QueryValue, QueryValueType, ResetOnReturn, Target, Tls, TlsMode, TlsVersion, Web,
 };
 pub use show::show;
 
 // For other files that operators write in the same manner.
 pub(crate) use located::{Content, Entry, Node, read as read_yaml};
 pub(crate) use origin::shown;
+#[cfg(test)]
+pub(crate) use query::names::metric_flaw;
 pub(crate) use rules::{cannot_read, read_at_most};
 pub(crate) use settings::nearest;

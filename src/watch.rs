@@ -37,6 +37,7 @@ mod outage;
 mod collection;
 mod rounds;
 mod walks;
+mod queries;
 mod shelf;
 mod told;
 mod seat;

@@ -1,10 +1,13 @@
-//! `metrics`: the catalogue of every family of our own, joined from the rooms that declare them.
+//! `metrics`: the catalogue of every family of our own, joined from the rooms that declare them, and those of the
+//! operator's queries.
 
 use serde::Serialize;
 
 use super::exit::{Exit, report as print_report};
 use super::output::CatalogueOutput;
-use crate::metrics::Family;
+use crate::collect::query::Query;
+use crate::config::Loaded;
+use crate::metrics::{Family, Kind};
 use crate::{collect, http, report, watch};
 
 /// Every declared family, sorted by name.
@@ -16,48 +19,52 @@ pub(super) fn families() -> Vec<&'static Family> {
     all
 }
 
-/// The table of the README.
-pub(super) fn markdown() -> String {
-    let mut text = String::from("| name | type | labels | meaning |\n| --- | --- | --- | --- |\n");
-    for family in families() {
-        let labels = family.labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
-        let help = family.help().replace('|', "\\|");
-        text.push_str(&format!("| `{}` | {} | {labels} | {help} |\n", family.name, family.kind.label()));
-    }
-    text
-}
-
-pub(super) fn print(output: CatalogueOutput) -> Exit {
+/// Prints the catalogue; with a configuration the families of its queries too.
+pub(super) fn print(output: CatalogueOutput, loaded: Option<&Loaded>) -> Exit {
+    let queries = loaded.iter().flat_map(|loaded| &loaded.config.queries);
+    let queries: Vec<Query> = queries.map(|(name, said)| Query::new(name, said)).collect();
+    let own = families().into_iter().map(|family| Row::new(family.name, family.kind, family.labels, family.help()));
+    let of_queries = queries.iter().flat_map(Query::families);
+    let rows = own.chain(of_queries.map(|(name, kind, labels, help)| Row::new(name, kind, labels, help)));
     let text: String = match output {
-        CatalogueOutput::Text => families().into_iter().map(told).collect(),
-        CatalogueOutput::Markdown => markdown(),
+        CatalogueOutput::Text => rows.map(|row| row.told()).collect(),
+        CatalogueOutput::Markdown => {
+            let head = "| name | type | labels | meaning |\n| --- | --- | --- | --- |\n".to_owned();
+            rows.fold(head, |text, row| text + &row.markdown())
+        }
         CatalogueOutput::Json => {
-            let rows: Vec<Row> = families().into_iter().map(Row::new).collect();
+            let rows: Vec<Row<'_>> = rows.collect();
             serde_json::to_string_pretty(&rows).expect("strings always serialize") + "\n"
         }
     };
     print_report(&text, Exit::Good)
 }
 
-fn told(family: &Family) -> String {
-    let labels = match family.labels {
-        [] => String::new(),
-        labels => format!("{{{}}}", labels.join(",")),
-    };
-    format!("{}{labels} ({})\n  {}\n", family.name, family.kind.label(), family.help())
-}
-
 #[derive(Serialize)]
-struct Row {
-    name: &'static str,
+struct Row<'a> {
+    name: &'a str,
     r#type: &'static str,
-    labels: &'static [&'static str],
-    help: &'static str,
+    labels: Vec<&'a str>,
+    help: &'a str,
 }
 
-impl Row {
-    fn new(family: &'static Family) -> Row {
-        Row { name: family.name, r#type: family.kind.label(), labels: family.labels, help: family.help() }
+impl<'a> Row<'a> {
+    fn new(name: &'a str, kind: Kind, labels: &'a [impl AsRef<str>], help: &'a str) -> Row<'a> {
+        Row { name, r#type: kind.label(), labels: labels.iter().map(AsRef::as_ref).collect(), help }
+    }
+
+    fn told(&self) -> String {
+        let labels = match self.labels.as_slice() {
+            [] => String::new(),
+            labels => format!("{{{}}}", labels.join(",")),
+        };
+        format!("{}{labels} ({})\n  {}\n", self.name, self.r#type, self.help)
+    }
+
+    fn markdown(&self) -> String {
+        let labels: Vec<String> = self.labels.iter().map(|label| format!("`{label}`")).collect();
+        let help = self.help.replace('|', "\\|");
+        format!("| `{}` | {} | {} | {help} |\n", self.name, self.r#type, labels.join(", "))
     }
 }
 
@@ -83,6 +90,14 @@ mod tests {
             if is_ours && (family.help().starts_with("Seconds") || family.help().starts_with("When ")) {
                 assert!(units.iter().any(|unit| name.ends_with(unit)), "{name} does not name its unit");
             }
+        }
+    }
+
+    /// A query of the operator's own that was called so would break the whole scrape.
+    #[test]
+    fn no_query_can_take_the_name_of_a_family() {
+        for family in families() {
+            assert!(crate::config::metric_flaw(family.name).is_some(), "{} can be taken", family.name);
         }
     }
 

@@ -7,9 +7,9 @@ use tokio::time::Instant;
 
 use super::daemon::{self, At, Found};
 use super::exit::{Exit, complain, report};
-use super::moment::chosen;
 use super::output::Output;
 use super::runtime;
+use super::targets::chosen;
 use crate::config::{Loaded, Mistakes};
 use crate::http::{Client, Unanswered};
 use crate::report::judge::judge;

@@ -1,6 +1,6 @@
 //! `grants`: the SQL for the account that goneaway logs in as, with no right more than its collectors need.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::exit::{Exit, complain, report};
@@ -58,8 +58,14 @@ fn write(text: &mut String, user: &str, targets: &[&Target], server: &Server, na
     let collectors: Vec<&'static Collector> = first.collectors.clone();
     let heartbeat = (first.tunables.heartbeat_database.as_str(), first.tunables.heartbeat_table.as_str());
     for right in grants::rights(&collectors, server, heartbeat) {
-        line(format!("-- {}; without it {}", right.collectors.join(", "), right.without));
+        line(format!("-- {}; without it {}", right.collectors.join(", "), right.without.join("; ")));
         line(format!("GRANT {} TO {account};", right.sql));
+    }
+    let queries = targets.iter().flat_map(|target| &target.queries).filter(|query| query.is_for_server(server));
+    for query in queries.map(|query| query.name.as_str()).collect::<BTreeSet<_>>() {
+        line(format!(
+            "-- {query}: what it reads cannot be known here; grant SELECT on each table that its `sql` names"
+        ));
     }
     line(String::new());
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::collect::COLLECTORS;
-use crate::config::{Loaded, Mistakes};
+use crate::config::{Config, Loaded, Mistakes};
 use crate::http::Guard;
 use crate::watch::target::{self, Target};
 use crate::watch::visits::{self, Rules};
@@ -25,6 +25,11 @@ pub(super) struct Ready {
     pub(super) targets: Vec<Arc<Target>>,
     pub(super) rules: Rules,
     pub(super) guard: Guard,
+}
+
+/// The operator's queries, as they are named in `collect[]`.
+pub(super) fn queries(config: &Config) -> Vec<String> {
+    config.queries.keys().map(|name| format!("query.{name}")).collect()
 }
 
 /// Every collector that there is, and whether it is on.

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
-use super::ready::{Ready, ready, switched};
+use super::ready::{Ready, queries, ready, switched};
 use crate::config::{Config, Loaded, Mistakes, Sources, load};
 use crate::http::{self, Reload, Reloaded};
 use crate::watch::{Changed, Changes};
@@ -64,11 +64,12 @@ impl Reloader {
                 return self.refused("error: reading the configuration died of a defect; see the log".to_owned());
             }
         };
-        let collectors = switched(&ready.targets);
+        let (collectors, queries) = (switched(&ready.targets), queries(&loaded.config));
         let Some(changed) = self.changes.make(ready.targets, ready.rules).await else {
             return Reloaded::Refused("error: the program ends\n".to_owned());
         };
         self.state.set_collectors(collectors);
+        self.state.set_queries(queries);
         self.state.set_lifecycle(loaded.config.web.lifecycle);
         self.state.config_loaded(true);
         let later = needs_restart(&self.started, &loaded.config).join(", ");

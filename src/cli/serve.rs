@@ -7,7 +7,7 @@ use tokio::task::JoinError;
 use tracing::{error, info, warn};
 
 use super::exit::{Exit, complain};
-use super::ready::{Ready, ready, switched};
+use super::ready::{Ready, queries, ready, switched};
 use super::reload::Reloader;
 use super::shutdown::{Signals, hangup};
 use super::telemetry;
@@ -139,6 +139,7 @@ async fn run(loaded: Loaded, sources: &Sources, passed: Option<Passed>, ready: R
     }
 
     let collectors = switched(&targets);
+    let queries = queries(&loaded.config);
     let common =
         Common { state_directory: loaded.config.state_directory.clone(), events: loaded.config.events.keep as usize };
     let watch = Watch::new(targets, rules, &common, &stopped);
@@ -146,6 +147,7 @@ async fn run(loaded: Loaded, sources: &Sources, passed: Option<Passed>, ready: R
         http::State::new(watch.board().clone(), watch.events().clone(), collectors, &loaded.config.web.telemetry_path);
     let (reloads, asked) = http::reloads();
     let state = Arc::new(state.guarded(guard).visiting(watch.visits().clone()).reloading(reloads));
+    state.set_queries(queries);
     state.set_lifecycle(loaded.config.web.lifecycle);
     let reloader = Reloader {
         sources: sources.clone(),

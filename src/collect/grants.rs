@@ -10,7 +10,7 @@ pub struct Right {
     /// The collectors that need it, in the order of the README.
     pub collectors: Vec<&'static str>,
     /// What is missing without it.
-    pub without: &'static str,
+    pub without: Vec<&'static str>,
 }
 
 /// Kinds of rights; what each is called depends on the server.
@@ -41,23 +41,46 @@ const KINDS: [Kind; 10] = [
     Kind::Tables,
 ];
 
-/// The rights that these collectors need on this server, each once. `heartbeat` is pt-heartbeat's table.
-pub fn rights(collectors: &[&'static Collector], server: &Server, heartbeat: (&str, &str)) -> Vec<Right> {
-    let mut rights: Vec<Right> = Vec::new();
-    for kind in KINDS {
-        let needing = collectors.iter().filter(|collector| needs(collector.name, server).contains(&kind));
-        let collectors: Vec<&'static str> = needing.map(|collector| collector.name).collect();
-        if collectors.is_empty() {
-            continue;
-        }
-        let sql = sql(kind, server, heartbeat);
-        // Older servers have one right for several things.
-        match rights.iter_mut().find(|right| right.sql == sql) {
-            Some(known) => known.collectors.extend(collectors),
-            None => rights.push(Right { sql, collectors, without: without(kind) }),
+impl Kind {
+    /// Whether who has this right has the other too.
+    fn holds(self, other: Kind) -> bool {
+        match self {
+            Kind::Tables => {
+                matches!(
+                    other,
+                    Kind::PerformanceSchema | Kind::Limits | Kind::Accounts | Kind::Summaries | Kind::Heartbeat
+                )
+            }
+            Kind::Accounts => other == Kind::Limits,
+            _ => false,
         }
     }
-    rights
+}
+
+/// The rights that these collectors need on this server, each once, and none that another one holds already: so each of
+/// them is missed. `heartbeat` is pt-heartbeat's table.
+pub fn rights(collectors: &[&'static Collector], server: &Server, heartbeat: (&str, &str)) -> Vec<Right> {
+    let needing = |kind: Kind| collectors.iter().filter(move |one| needs(one.name, server).contains(&kind));
+    let needed: Vec<Kind> = KINDS.into_iter().filter(|kind| needing(*kind).next().is_some()).collect();
+    let mut rights: Vec<(String, Vec<Kind>)> = Vec::new();
+    for kind in &needed {
+        let widest = needed.iter().copied().rfind(|other| other.holds(*kind)).unwrap_or(*kind);
+        let sql = sql(widest, server, heartbeat);
+        // Older servers have one right for several things.
+        match rights.iter_mut().find(|(known, _)| *known == sql) {
+            Some((_, kinds)) => kinds.push(*kind),
+            None => rights.push((sql, vec![*kind])),
+        }
+    }
+    let right = |(sql, kinds): (String, Vec<Kind>)| {
+        let is_needing = |one: &&&'static Collector| needs(one.name, server).iter().any(|kind| kinds.contains(kind));
+        Right {
+            collectors: collectors.iter().filter(is_needing).map(|one| one.name).collect(),
+            without: kinds.iter().map(|kind| without(*kind)).collect(),
+            sql,
+        }
+    };
+    rights.into_iter().map(right).collect()
 }
 
 fn needs(collector: &str, server: &Server) -> &'static [Kind] {
@@ -146,5 +169,21 @@ mod tests {
             ["SLAVE MONITOR ON *.*", "BINLOG MONITOR ON *.*", "REPLICATION MASTER ADMIN ON *.*", heartbeat]
         );
         assert_eq!(told("9.7.4", &["global_status", "global_variables"]), [""; 0]);
+    }
+
+    #[test]
+    fn no_right_is_asked_for_that_another_one_holds() {
+        let schema = "SELECT ON `performance_schema`.*";
+        assert_eq!(told("9.7.4", &["conn.accounts", "info_schema.tables", "heartbeat"]), ["SELECT ON *.*"]);
+        assert_eq!(
+            told("9.7.4", &["conn.account_limits", "mysql.user", "conn.accounts"]),
+            ["PROCESS ON *.*", schema, "SELECT ON `mysql`.`user`"]
+        );
+        let names = ["slave_status", "binlog_size", "sys.user_summary", "info_schema.tables"];
+        let collectors: Vec<&'static Collector> = COLLECTORS.iter().filter(|one| names.contains(&one.name)).collect();
+        let rights = rights(&collectors, &Server::from_version("9.7.4"), ("h", "h"));
+        assert_eq!(rights[0].collectors, ["slave_status", "binlog_size"]);
+        assert_eq!(rights[0].without.len(), 2, "{:?}", rights[0]);
+        assert_eq!(rights[1].collectors, ["info_schema.tables", "sys.user_summary"]);
     }
 }

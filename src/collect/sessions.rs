@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::collector::{Ask, Collector, Known, Pace, Why};
 use super::facts::Needs;
-use super::tally::{folded, top};
+use super::tally::{OTHER, folded, top};
 use super::value::number;
 use crate::metrics::BlockBuilder;
 use crate::mysql::rows::Rows;
@@ -151,7 +151,6 @@ struct Rests {
 fn read(answers: &[Rows], _: &Known, out: &mut BlockBuilder) {
     let [rows] = answers else { return };
     let rows: Vec<Vec<Option<&str>>> = rows.iter().filter(|row| row.len() == 5 + BOUNDS.len() + 6).collect();
-    let text = |row: &[Option<&'_ str>], at: usize| row[at].unwrap_or_default().to_owned();
     let value = |row: &[Option<&str>], at: usize| row[at].and_then(number).unwrap_or_default();
     let mut counts: [BTreeMap<&str, f64>; 3] = Default::default();
     for row in &rows {
@@ -162,20 +161,19 @@ fn read(answers: &[Rows], _: &Known, out: &mut BlockBuilder) {
     let kept = counts.each_ref().map(|counts| top(counts, NAMES));
     let with_histogram = top(&counts[0], HISTOGRAMS);
 
-    let mut groups: BTreeMap<[String; 4], f64> = BTreeMap::new();
+    let mut groups: BTreeMap<[&str; 4], f64> = BTreeMap::new();
     let mut rests: BTreeMap<&str, Rests> = BTreeMap::new();
     let mut histograms: BTreeMap<&str, Rests> = BTreeMap::new();
     for row in &rows {
         let [account, host, program] = [0, 1, 2].map(|at| folded(row[at].unwrap_or_default(), &kept[at]));
-        let group = [account.to_owned(), host.to_owned(), program.to_owned(), text(row, 3)];
-        *groups.entry(group).or_default() += value(row, 4);
+        *groups.entry([account, host, program, row[3].unwrap_or_default()]).or_default() += value(row, 4);
         rests.entry(account).or_default().add(row);
         histograms.entry(folded(row[0].unwrap_or_default(), &with_histogram)).or_default().add(row);
     }
 
     let sessions = out.family(SESSIONS.name, SESSIONS.kind, SESSIONS.help());
     for ([user, host, program, state], count) in bounded(groups) {
-        let labels = [("user", &*user), ("host_group", &*host), ("program", &*program), ("state", &*state)];
+        let labels = [("user", user), ("host_group", host), ("program", program), ("state", state)];
         out.sample(sessions, &labels, count);
     }
     let idle_age = out.family(IDLE_AGE.name, IDLE_AGE.kind, IDLE_AGE.help());
@@ -209,17 +207,16 @@ impl Rests {
 }
 
 /// The largest groups; what is beyond is put together by its state.
-fn bounded(groups: BTreeMap<[String; 4], f64>) -> BTreeMap<[String; 4], f64> {
+fn bounded(groups: BTreeMap<[&str; 4], f64>) -> BTreeMap<[&str; 4], f64> {
     if groups.len() <= GROUPS {
         return groups;
     }
-    let mut sorted: Vec<([String; 4], f64)> = groups.into_iter().collect();
+    let mut sorted: Vec<([&str; 4], f64)> = groups.into_iter().collect();
     sorted.sort_by(|(_, one), (_, other)| other.total_cmp(one));
     let rest = sorted.split_off(GROUPS);
-    let mut bounded: BTreeMap<[String; 4], f64> = sorted.into_iter().collect();
+    let mut bounded: BTreeMap<[&str; 4], f64> = sorted.into_iter().collect();
     for ([.., state], count) in rest {
-        let other = || super::tally::OTHER.to_owned();
-        *bounded.entry([other(), other(), other(), state]).or_default() += count;
+        *bounded.entry([OTHER, OTHER, OTHER, state]).or_default() += count;
     }
     bounded
 }
@@ -268,6 +265,24 @@ mod tests {
         ] {
             assert!(lines.contains(&expected.to_owned()), "{expected}: {lines:#?}");
         }
+    }
+
+    /// One collection from ten thousand accounts on two thousand hosts, as it comes from the server.
+    #[test]
+    fn ten_thousand_accounts_are_few_series() {
+        let names: Vec<(String, String)> =
+            (0..10_000).map(|n| (format!("account{n:05}"), format!("10.0.{}.{}", n % 2000 / 250, n % 250))).collect();
+        let rows: Vec<_> = names
+            .iter()
+            .enumerate()
+            .map(|(n, (user, host))| {
+                row([user, host, "shop", "sleep"], 1 + (n as u32 % 7), Some([1, 1, 1, 0, 0, 0]), [1; BOUNDS.len()])
+            })
+            .collect();
+        let columns = vec!["c"; 5 + BOUNDS.len() + 6];
+        let answers = [Rows::of(&columns, rows.iter().map(|row| row.iter().map(Option::as_deref).collect()))];
+        let series = shown(read, &answers).len();
+        assert!(series < 500, "{series} series");
     }
 
     #[test]

@@ -19,7 +19,7 @@ const SAID: [(&str, &str); 3] =
     [("web.listen_addresses", ":10306"), ("targets.*.address", "127.0.0.1:3306"), ("targets.*.user", "goneaway")];
 
 /// What a group is for. `*` is written as the name beside it.
-const GROUPS: [(&str, &str, &str); 16] = [
+const GROUPS: [(&str, &str, &str); 20] = [
     ("web", "web", "The HTTP side."),
     ("log", "log", "Messages, on standard error."),
     ("events", "events", "What happened lately, for `/events`."),
@@ -32,6 +32,15 @@ const GROUPS: [(&str, &str, &str); 16] = [
     ("auth_modules.*", "client", ""),
     ("auth_modules.*.tls", "tls", ""),
     ("collectors", "collectors", "What is asked of each server."),
+    (
+        "queries",
+        "queries",
+        "Queries of your own, by name: their series are `mysql_exporter_collector_…{collector=\"collect.query.NAME\"}`. One \
+         that fails fails alone.",
+    ),
+    ("queries.*", "orders_waiting", ""),
+    ("queries.*.values", "values", "Columns that are values, each by its name in the answer. A NULL gives no sample."),
+    ("queries.*.values.*", "waiting", ""),
     ("targets", "targets", "The servers to watch, each below a name of your choice, which becomes the label `target`."),
     ("targets.*", "local", ""),
     ("targets.*.tls", "tls", "How the connection is protected."),
@@ -107,10 +116,12 @@ fn line(setting: &Setting, key: &str, indent: usize, out: &mut String) {
     let said = SAID.iter().find(|(path, _)| *path == setting.path);
     let value = said.map_or(setting.sample(), |(_, value)| value);
     let value = match setting.kind {
-        Kind::Listen | Kind::Patterns => format!("[\"{value}\"]"),
+        Kind::Listen | Kind::Patterns | Kind::Servers => format!("[\"{value}\"]"),
+        Kind::Labels => format!("[{value}]"),
         Kind::Spans { .. } => format!("[{value}]"),
         Kind::Names => words(&[value.to_owned()]),
-        Kind::Prefix | Kind::Regex => scalar(value),
+        Kind::Prefix | Kind::Regex | Kind::Statement => scalar(value),
+        Kind::Text if setting.path.ends_with(".help") => scalar(value),
         Kind::Choice(_) if value.starts_with(|c: char| c.is_ascii_digit()) => format!("\"{value}\""),
         _ => value.to_owned(),
     };
@@ -144,6 +155,7 @@ pub fn settings_markdown() -> String {
     for setting in SETTINGS {
         let path = match setting.path {
             "collectors.*" => "collectors.NAME".to_owned(),
+            path if path.starts_with("queries.") => path.replacen('*', "NAME", 1).replace('*', "COLUMN"),
             path => path.replacen('*', "NAME", 1).replace('*', "POOL"),
         };
         let default = setting.default().map_or("".to_owned(), |text| format!("`{text}`"));

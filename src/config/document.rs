@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::environment::said;
-use super::layer::{Filling, collector, folded, is_pool};
+use super::layer::{Filling, collector, folded, is_column, is_pool, is_query};
 use super::located::{self, Content, Entry, Node};
 use super::origin::{File, Place};
 use super::settings::{Kind, Setting, below, find, meant};
@@ -86,6 +86,12 @@ impl Walk<'_, '_> {
                 if is_pool(&self.path) {
                     self.filling.pool(&self.path, &at);
                 }
+                if is_query(&self.path) {
+                    self.filling.query(&entry.key, &at);
+                }
+                if is_column(&self.path) {
+                    self.filling.column(&self.path, &at);
+                }
                 if self.is_asked(entry, &at) {
                     self.node(&entry.value, &at);
                 }
@@ -152,8 +158,17 @@ fn is_known(path: &[String]) -> bool {
 
 /// A plain `null` is taken as a word in a password only, where every text is meant.
 fn is_ambiguous(kind: Kind, text: &str) -> bool {
-    matches!(kind, Kind::Text | Kind::Address | Kind::File | Kind::Variable | Kind::Prefix | Kind::Regex)
-        && text.eq_ignore_ascii_case("null")
+    matches!(
+        kind,
+        Kind::Text
+            | Kind::Address
+            | Kind::File
+            | Kind::Variable
+            | Kind::Prefix
+            | Kind::Regex
+            | Kind::Statement
+            | Kind::Metric
+    ) && text.eq_ignore_ascii_case("null")
 }
 
 /// A list or a map where one value belongs, or a map where a list does.
@@ -187,6 +202,11 @@ fn not_a_group(content: &Content, path: &[String]) -> String {
             format!("{is}; write each pool's name, `default:`, and its settings below it")
         }
         ["auth_modules"] => format!("{is}; write each module's name, `client:`, and its settings below it"),
+        ["queries"] => format!("{is}; write each query's name, `orders_waiting:`, and its settings below it"),
+        ["queries", _, "values"] => {
+            format!("{is}; write the name of each column, `waiting:`, and its metric's `name` and `help` below it")
+        }
+        ["queries", _, "values", _] => format!("{is}; write the metric's `name` and `help` below it"),
         ["collectors"] => {
             format!("{is}; write each collector's name with `true` or `false`, or with its settings below it")
         }

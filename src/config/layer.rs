@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::mistakes::Mistakes;
 use super::origin::{Origin, Place};
+use super::query::names::query_flaw;
 use super::settings::{Kind, PASSWORDS, Setting, find};
 use super::value::{Value, convert};
 
@@ -31,6 +32,10 @@ pub(crate) struct Layer {
     pub modules: BTreeMap<String, Place>,
     /// Each pool that it names, by the path of its name.
     pub pools: BTreeMap<Keys, Place>,
+    /// Each query that it names, and where it does first.
+    pub queries: BTreeMap<String, Place>,
+    /// Each value column of a query, by the path of its name.
+    pub columns: BTreeMap<Keys, Place>,
     /// What follows from naming something, where nothing says otherwise: a collector with settings is on.
     pub implied: BTreeMap<Keys, Leaf>,
 }
@@ -105,6 +110,22 @@ impl<'a> Filling<'a> {
             let says = format!("`{name}` cannot name a pool; write letters, digits, `_`, `.` and `-`");
             self.mistakes.at(key, &path[..path.len() - 1].join("."), says);
         }
+    }
+
+    /// Takes the name of a query; the same one may come again. One of which nothing is said is none, as of modules.
+    pub(crate) fn query(&mut self, name: &str, key: &Place) {
+        if self.layer.queries.contains_key(name) {
+            return;
+        }
+        self.layer.queries.insert(name.to_owned(), key.clone());
+        if let Some(says) = query_flaw(name) {
+            self.mistakes.at(key, "queries", says);
+        }
+    }
+
+    /// Takes a value column of a query, the last of its path; the same one may come again.
+    pub(crate) fn column(&mut self, path: &[String], key: &Place) {
+        self.layer.columns.entry(path.to_vec()).or_insert_with(|| key.clone());
     }
 
     /// Takes the name of a collector. Says whether there is one of that name.
@@ -209,6 +230,14 @@ impl<'a> Filling<'a> {
         {
             self.module(module, key);
         }
+        if let [group, name, ..] = path
+            && group == "queries"
+        {
+            self.query(name, key);
+            if let Some(length) = (1..path.len()).find(|length| is_column(&path[..*length])) {
+                self.column(&path[..length], key);
+            }
+        }
         let path = in_full(path);
         let origin = Origin { setting: path.join("."), place: place.clone(), key: key.clone() };
         self.layer.leaves.insert(path, Leaf { value, origin });
@@ -260,6 +289,16 @@ pub(crate) fn collector(path: &[String]) -> Option<&str> {
 pub(crate) fn is_pool(path: &[String]) -> bool {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     matches!(path.as_slice(), ["targets", _, "pools", _] | ["defaults", "pools", _])
+}
+
+/// Whether a path is that of the name of a query.
+pub(crate) fn is_query(path: &[String]) -> bool {
+    matches!(path, [group, _] if group == "queries")
+}
+
+/// Whether a path is that of a value column of a query.
+pub(crate) fn is_column(path: &[String]) -> bool {
+    matches!(path, [group, _, values, _] if group == "queries" && values == "values")
 }
 
 /// A name as the environment can spell it: `Orders-EU` and `orders.eu` are both `orders_eu`.

@@ -11,7 +11,9 @@ use figment::{Metadata, Profile, Provider};
 
 use super::layer::{Keys, Layer, Leaf, keys};
 use super::origin::{Origin, Origins, Place};
-use super::settings::{DEFAULT_POOL, Given, Kind, OF_A_MODULE, OF_A_TARGET, PASSWORDS, SETTINGS, Setting, find};
+use super::settings::{
+    DEFAULT_POOL, Given, Kind, OF_A_MODULE, OF_A_QUERY, OF_A_TARGET, PASSWORDS, SETTINGS, Setting, find,
+};
 use super::shape::Config;
 use super::value::{Value, convert, spelled};
 
@@ -23,6 +25,10 @@ pub(crate) struct Merged {
     pub modules: BTreeMap<String, Place>,
     /// The pools of each target, and where each is named; the one that all have that name none is named nowhere.
     pub pools: BTreeMap<String, BTreeMap<String, Place>>,
+    /// Queries of which something is said, and where each is named.
+    pub queries: BTreeMap<String, Place>,
+    /// Their value columns.
+    pub columns: BTreeMap<String, BTreeMap<String, Place>>,
 }
 
 /// What was concluded from the layers.
@@ -45,11 +51,12 @@ pub(crate) fn merge(layers: Vec<(&'static str, Layer)>) -> Merged {
         }
     }
     let pools = pools(&layers, &targets);
-    let mut weakest = built_in(&targets, &modules, &pools);
+    let (queries, columns) = queries(&layers);
+    let mut weakest = built_in(&targets, &modules, &pools, &columns);
     for (path, leaf) in layers.iter().flat_map(|(_, layer)| &layer.implied) {
         weakest.leaves.entry(path.clone()).or_insert_with(|| leaf.clone());
     }
-    let mut merged = Merged { strata: vec![weakest], targets, modules, pools };
+    let mut merged = Merged { strata: vec![weakest], targets, modules, pools, queries, columns };
     for (name, layer) in &layers {
         let shared = layer.leaves.iter().filter(|(path, _)| path[0] == "defaults");
         let spread = shared.flat_map(|(path, leaf)| {
@@ -94,6 +101,16 @@ impl Merged {
     /// What counts in the end for a setting of a pool (`size`, `exercise.busy`).
     pub(crate) fn of_pool(&self, target: &str, pool: &str, setting: &str) -> Option<&Leaf> {
         self.leaf(&of_pool(target, pool, &format!("pools.*.{setting}")))
+    }
+
+    /// What counts in the end for a setting of a query.
+    pub(crate) fn of_query(&self, query: &str, setting: &str) -> Option<&Leaf> {
+        self.leaf(&["queries", query, setting].map(str::to_owned))
+    }
+
+    /// What counts in the end for a setting of a value column of a query.
+    pub(crate) fn of_column(&self, query: &str, column: &str, setting: &str) -> Option<&Leaf> {
+        self.leaf(&["queries", query, "values", column, setting].map(str::to_owned))
     }
 
     /// The collectors of which something is said.
@@ -220,6 +237,29 @@ fn pools(
     pools
 }
 
+type Named = BTreeMap<String, Place>;
+
+/// The queries of which something is said, and the columns of each.
+fn queries(layers: &[(&'static str, Layer)]) -> (Named, BTreeMap<String, Named>) {
+    let said = |name: &String| {
+        let mut paths = layers.iter().flat_map(|(_, layer)| layer.leaves.keys());
+        paths.any(|path| path.len() > 2 && path[0] == "queries" && path[1] == *name)
+    };
+    let (mut queries, mut columns) = (Named::new(), BTreeMap::new());
+    for (name, place) in layers.iter().flat_map(|(_, layer)| &layer.queries).filter(|(name, _)| said(name)) {
+        queries.entry(name.clone()).or_insert_with(|| place.clone());
+        columns.entry(name.clone()).or_insert_with(Named::new);
+    }
+    for (path, place) in layers.iter().flat_map(|(_, layer)| &layer.columns) {
+        if let [_, query, _, column] = path.as_slice()
+            && let Some(of_query) = columns.get_mut(query)
+        {
+            of_query.entry(column.clone()).or_insert_with(|| place.clone());
+        }
+    }
+    (queries, columns)
+}
+
 /// What has an account and a way to a server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Owner<'a> {
@@ -243,6 +283,7 @@ fn built_in(
     targets: &BTreeMap<String, Place>,
     modules: &BTreeMap<String, Place>,
     pools: &BTreeMap<String, BTreeMap<String, Place>>,
+    columns: &BTreeMap<String, Named>,
 ) -> Stratum {
     let mut leaves = BTreeMap::new();
     let mut take = |path: Keys, setting: &Setting| {
@@ -274,6 +315,20 @@ fn built_in(
             let path = Owner::Module(module).path(name);
             if let Some(setting) = find(&path) {
                 take(path, setting);
+            }
+        }
+    }
+    for (query, columns) in columns {
+        for name in OF_A_QUERY.iter() {
+            let own = |keys: &[&str]| ["queries", query].iter().chain(keys).map(|key| (*key).to_owned()).collect();
+            let paths: Vec<Keys> = match name.strip_prefix("values.*.") {
+                Some(key) => columns.keys().map(|column| own(&["values", column, key])).collect(),
+                None => vec![own(&[name])],
+            };
+            for path in paths {
+                if let Some(setting) = find(&path) {
+                    take(path, setting);
+                }
             }
         }
     }

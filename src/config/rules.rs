@@ -10,6 +10,7 @@ use super::layer::Leaf;
 use super::merge::{Merged, Owner};
 use super::mistakes::Mistakes;
 use super::origin::{Origin, Place, shown};
+use super::queries;
 use super::secret::Secret;
 use super::settings::Kind;
 use super::value::{Value, convert, spelled};
@@ -45,6 +46,7 @@ pub(crate) fn judge(
         password(merged, Owner::Module(&module), environment, mistakes, warnings);
     }
     collectors(merged, mistakes, warnings);
+    queries::judge(merged, mistakes);
     state_directory(merged, environment);
     control(merged, environment);
 }

@@ -102,12 +102,20 @@ pub(crate) enum Kind {
     Prefix,
     /// A regular expression of the server.
     Regex,
+    /// A statement that only reads.
+    Statement,
+    /// The name of a metric of the operator's own.
+    Metric,
+    /// A list of columns that become labels.
+    Labels,
+    /// A list of flavors and versions of servers.
+    Servers,
 }
 
 impl Kind {
     /// Whether it is written as a list.
     pub(crate) fn is_list(self) -> bool {
-        matches!(self, Kind::Listen | Kind::Spans { .. } | Kind::Names | Kind::Patterns)
+        matches!(self, Kind::Listen | Kind::Spans { .. } | Kind::Names | Kind::Patterns | Kind::Labels | Kind::Servers)
     }
 }
 
@@ -235,6 +243,33 @@ settings! {
     "collectors.perf_schema.file_instances.remove_prefix": Kind::Prefix, default "/var/lib/mysql/";
     /// What is taken off the beginning of an event's name; may be empty.
     "collectors.perf_schema.memory_events.remove_prefix": Kind::Prefix, default "memory/";
+    /// The statement: one, which only reads (SELECT, WITH, SHOW, TABLE, VALUES). It runs in a read-only transaction, on a
+    /// connection of its own that is opened for it.
+    "queries.*.sql": Kind::Statement, example "SELECT shop, COUNT(*) AS waiting FROM sales.orders WHERE sent IS NULL GROUP BY shop";
+    /// How often the query asks; at most as often as the target's `every`.
+    "queries.*.every": Kind::Span { least: SECOND, most: DAY }, default "1m";
+    /// Its deadline, at most its `every`; the server itself ends a SELECT a little earlier. When not said, and `every` is
+    /// shorter, `every`.
+    "queries.*.timeout": Kind::Span { least: Duration::from_millis(10), most: Duration::from_secs(3600) }, default "10s";
+    /// Columns that are labels, each called as its label (`AS shop`). A NULL is an empty label; the labels of two rows must
+    /// differ.
+    "queries.*.labels": Kind::Labels, example "shop";
+    /// Targets that are asked, by name; all when not said.
+    "queries.*.targets": Kind::Names, example "local";
+    /// Servers that are asked: `mysql`, `mariadb`, or of some versions, such as `mysql>=8.0 <9.0`; all when not said. What
+    /// another server is not asked for has `why="version"` in `mysql_conn_feature_supported`.
+    "queries.*.servers": Kind::Servers, example "mysql>=8.0";
+    /// An answer of more rows is an error. No more are asked for, and none is kept.
+    "queries.*.max_rows": Kind::Count { least: 1, most: 100_000 }, default "1000";
+    /// An answer that makes more series (rows times values) is an error.
+    "queries.*.max_series": Kind::Count { least: 1, most: 100_000 }, default "1000";
+    /// The metric that the column becomes: small letters, digits and `_`, no name of goneaway or mysqld_exporter; `_total`
+    /// for counters and for nothing else.
+    "queries.*.values.*.name": Kind::Metric, example "shop_orders_waiting";
+    /// What the metric is: gauge, counter (never negative) or untyped.
+    "queries.*.values.*.type": Kind::Choice(&["gauge", "counter", "untyped"]), default "gauge";
+    /// What the metric says, with its unit.
+    "queries.*.values.*.help": Kind::Text, example "Orders that were paid and not sent, by shop.";
     /// The server: `host:port` (3306 when no port is said), `[IPv6]:port`, or the path of a unix socket.
     "targets.*.address": Kind::Address, example "127.0.0.1:3306";
     /// The account to log in as.
@@ -259,6 +294,9 @@ settings! {
     /// How many connections may be held to the target at once: one for the probe, one for asking about losses, three for
     /// the idle ladder, and what the pools may open.
     "targets.*.connections": Kind::Count { least: 3, most: 512 }, default "8";
+    /// How many series the target may have. What a collector or a query has beyond is left out, and counted by
+    /// `mysql_conn_exporter_series_dropped_total{reason="budget"}`.
+    "targets.*.max_series": Kind::Count { least: 1000, most: LARGEST }, default "100000";
     /// Allows `mysql_clear_password`, on a secure channel only.
     "targets.*.cleartext": Kind::Switch, default "false";
     /// As the mysql client spells it: DISABLED, PREFERRED (TLS when the server has it, unverified), REQUIRED (the same, or
@@ -367,6 +405,13 @@ const OTHER_WORDS: &[(&str, &str)] = &[
     ("pool_min", "size"),
     ("max_open_conns", "size"),
     ("query", "statement"),
+    ("query", "sql"),
+    ("statement", "sql"),
+    ("metric", "name"),
+    ("description", "help"),
+    ("flavors", "servers"),
+    ("columns", "values"),
+    ("limit", "max_rows"),
     ("logging", "log"),
     ("servers", "targets"),
     ("listen", "listen_addresses"),
@@ -396,6 +441,7 @@ pub(crate) fn below<P: AsRef<str>>(path: &[P]) -> Vec<&'static str> {
             "probe",
             "auth_modules",
             "collectors",
+            "queries",
             "defaults",
             "targets",
         ];
@@ -457,6 +503,10 @@ pub(crate) fn nearest<'a>(unknown: &str, words: impl Iterator<Item = &'a str>) -
 /// What comes below `targets.*`, dotted: `every`, `tls.ca`.
 pub(crate) static OF_A_TARGET: LazyLock<Vec<&'static str>> =
     LazyLock::new(|| SETTINGS.iter().filter_map(|setting| setting.path.strip_prefix("targets.*.")).collect());
+
+/// What comes below `queries.*`, dotted: `sql`, `values.*.name`.
+pub(crate) static OF_A_QUERY: LazyLock<Vec<&'static str>> =
+    LazyLock::new(|| SETTINGS.iter().filter_map(|setting| setting.path.strip_prefix("queries.*.")).collect());
 
 /// What comes below `auth_modules.*`, dotted.
 pub(crate) static OF_A_MODULE: LazyLock<Vec<&'static str>> =

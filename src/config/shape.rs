@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
+use super::query::servers::Servers;
 use super::secret::Secret;
 
 /// What switches the control socket off.
@@ -30,6 +31,9 @@ pub struct Config {
     /// What is said of single collectors, by name. Those of which nothing is said are not here.
     #[serde(default)]
     pub collectors: BTreeMap<String, Collector>,
+    /// Queries of the operator's own, by name.
+    #[serde(default)]
+    pub queries: BTreeMap<String, Query>,
     #[serde(default)]
     pub targets: BTreeMap<String, Target>,
     /// Only where mysqld_exporter's flags take the place of a file.
@@ -133,6 +137,8 @@ pub struct Target {
     pub required: bool,
     /// How many connections may be held to it at once.
     pub connections: u32,
+    /// How many series it may have.
+    pub max_series: u32,
     /// Allow `mysql_clear_password` on a secure channel.
     pub cleartext: bool,
     pub tls: Tls,
@@ -178,6 +184,48 @@ pub struct Collector {
     pub exclude_schemas: Option<Vec<String>>,
     pub filter: Option<String>,
     pub remove_prefix: Option<String>,
+}
+
+/// A query of the operator's own.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Query {
+    pub sql: String,
+    /// How often it asks.
+    #[serde(deserialize_with = "with_unit")]
+    pub every: Duration,
+    /// Its deadline.
+    #[serde(deserialize_with = "with_unit")]
+    pub timeout: Duration,
+    /// Columns that are labels.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// Columns that are values, by the names of the columns.
+    pub values: BTreeMap<String, QueryValue>,
+    /// All where none.
+    pub targets: Option<Vec<String>>,
+    /// All where none.
+    #[serde(default, deserialize_with = "servers")]
+    pub servers: Option<Vec<Servers>>,
+    pub max_rows: u32,
+    pub max_series: u32,
+}
+
+/// A column that becomes a metric.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueryValue {
+    pub name: String,
+    pub r#type: QueryValueType,
+    pub help: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QueryValueType {
+    Gauge,
+    Counter,
+    Untyped,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -286,6 +334,12 @@ pub enum TlsVersion {
     Tls12,
     #[serde(rename = "1.3")]
     Tls13,
+}
+
+fn servers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Servers>>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let servers: Result<Vec<Servers>, String> = texts.iter().map(|text| Servers::parse(text)).collect();
+    servers.map(Some).map_err(serde::de::Error::custom)
 }
 
 fn with_units<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Duration>, D::Error> {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::load::Loaded;
 use super::origin::Place;
 use super::shape::{
-    AuthModule, Collector, Config, LogFormat, LogLevel, OFF, Pool, ResetOnReturn, Target, Tls, TlsMode, TlsVersion,
+    AuthModule, Collector, Config, LogFormat, LogLevel, OFF, Pool, Query, QueryValueType, ResetOnReturn, Target, Tls,
+    TlsMode, TlsVersion,
 };
 use super::value::spelled;
 
@@ -62,6 +63,10 @@ impl Page<'_> {
             writeln!(self.out, "collectors:")?;
             config.collectors.iter().try_for_each(|(name, collector)| self.collector(name, collector))?;
         }
+        if !config.queries.is_empty() {
+            writeln!(self.out, "queries:")?;
+            config.queries.iter().try_for_each(|(name, query)| self.query(name, query))?;
+        }
         writeln!(self.out, "targets:")?;
         config.targets.iter().try_for_each(|(name, target)| self.target(name, target))
     }
@@ -104,6 +109,40 @@ impl Page<'_> {
         Ok(())
     }
 
+    fn query(&mut self, name: &str, query: &Query) -> fmt::Result {
+        writeln!(self.out, "  {}:", scalar(name))?;
+        let path = |key: &str| format!("queries.{name}.{key}");
+        self.line(&path("sql"), 2, quoted(&query.sql))?;
+        self.line(&path("every"), 2, spelled(query.every))?;
+        self.line(&path("timeout"), 2, spelled(query.timeout))?;
+        if !query.labels.is_empty() {
+            self.line(&path("labels"), 2, words(&query.labels))?;
+        }
+        if let Some(targets) = &query.targets {
+            self.line(&path("targets"), 2, words(targets))?;
+        }
+        if let Some(servers) = &query.servers {
+            let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+            self.line(&path("servers"), 2, words(&servers))?;
+        }
+        self.line(&path("max_rows"), 2, query.max_rows)?;
+        self.line(&path("max_series"), 2, query.max_series)?;
+        writeln!(self.out, "    values:")?;
+        for (column, value) in &query.values {
+            writeln!(self.out, "      {}:", scalar(column))?;
+            let path = |key: &str| path(&format!("values.{column}.{key}"));
+            let kind = match value.r#type {
+                QueryValueType::Gauge => "gauge",
+                QueryValueType::Counter => "counter",
+                QueryValueType::Untyped => "untyped",
+            };
+            self.line(&path("name"), 4, scalar(&value.name))?;
+            self.line(&path("type"), 4, kind)?;
+            self.line(&path("help"), 4, quoted(&value.help))?;
+        }
+        Ok(())
+    }
+
     fn target(&mut self, name: &str, target: &Target) -> fmt::Result {
         writeln!(self.out, "  {}:", scalar(name))?;
         let path = |key: &str| format!("targets.{name}.{key}");
@@ -121,6 +160,7 @@ impl Page<'_> {
         self.line(&path("connect_timeout"), 2, spelled(target.connect_timeout))?;
         self.line(&path("required"), 2, target.required)?;
         self.line(&path("connections"), 2, target.connections)?;
+        self.line(&path("max_series"), 2, target.max_series)?;
         self.line(&path("cleartext"), 2, target.cleartext)?;
         self.tls(&path("tls"), &target.tls)?;
         writeln!(self.out, "    backoff:")?;

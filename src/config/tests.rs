@@ -435,6 +435,7 @@ targets:
     connect_timeout: 3s  # default
     required: true  # default
     connections: 8  # default
+    max_series: 100000  # default
     cleartext: false  # default
     tls:
       mode: PREFERRED  # default

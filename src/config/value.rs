@@ -4,6 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::query::names::{label_flaw, metric_flaw};
+use super::query::servers::Servers;
+use super::query::statement;
 use super::regex;
 use super::secret::Secret;
 use super::settings::{Kind, nearest};
@@ -54,7 +57,15 @@ pub(crate) fn convert(kind: Kind, text: &str, base: &Path) -> Result<Value, Stri
         Kind::Folder => Ok(Value::Path(base.join(text))),
         Kind::Control => control(text, base),
         Kind::Patterns => Ok(Value::Text(text.trim().to_owned())),
+        Kind::Statement => judged(text, statement::flaw(text)),
+        Kind::Metric => judged(text, metric_flaw(text)),
+        Kind::Labels => judged(text, label_flaw(text)),
+        Kind::Servers => Servers::parse(text).map(|_| Value::Text(text.to_owned())),
     }
+}
+
+fn judged(text: &str, flaw: Option<String>) -> Result<Value, String> {
+    flaw.map_or_else(|| Ok(Value::Text(text.to_owned())), Err)
 }
 
 /// A duration as it is written: `1m30s`.

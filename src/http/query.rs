@@ -14,6 +14,7 @@ pub(super) fn filter(query: Option<&str>, state: &State) -> Result<(Filter, Part
     let (mut filter, mut part) = (Filter::default(), Part::All);
     for (name, value) in pairs(query.unwrap_or_default()) {
         match name.as_str() {
+            "collect[]" if state.queries().contains(&value) => filter.collectors.push(value),
             "collect[]" => filter.collectors.push(collector(value, state)?),
             "target[]" => filter.targets.push(target(&name, value, state)?),
             "target" => {
@@ -49,7 +50,9 @@ pub(super) fn collector(asked: String, state: &State) -> Result<String, String> 
             ))
         }
         None => {
+            let queries = state.queries();
             let on = collectors.iter().filter(|(_, on)| *on).map(|(name, _)| *name);
+            let on = on.chain(queries.iter().map(String::as_str));
             let off = collectors.iter().filter(|(_, on)| !*on).map(|(name, _)| *name);
             Err(format!(
                 "there is no collector `{}` (collect[])\n  on: {}\n  off: {}\n",

@@ -30,6 +30,8 @@ pub struct State {
     pub(super) events: Events,
     /// Every collector that there is, and whether it is on.
     collectors: Mutex<Collectors>,
+    /// Queries of the operator's own, as they are named in `collect[]`.
+    queries: Mutex<Arc<[String]>>,
     pub(super) telemetry_path: String,
     pub(super) counters: Counters,
     pub(super) started: Instant,
@@ -57,6 +59,7 @@ impl State {
             board,
             events,
             collectors: Mutex::new(collectors.into()),
+            queries: Mutex::default(),
             telemetry_path: telemetry_path.to_owned(),
             counters: Counters::new(),
             started: Instant::now(),
@@ -79,6 +82,16 @@ impl State {
     /// From now on these are on, and these are not.
     pub fn set_collectors(&self, collectors: Vec<(&'static str, bool)>) {
         *self.collectors.lock().unwrap_or_else(PoisonError::into_inner) = collectors.into();
+    }
+
+    /// Those of now.
+    pub(super) fn queries(&self) -> Arc<[String]> {
+        self.queries.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on these queries are known by name.
+    pub fn set_queries(&self, queries: Vec<String>) {
+        *self.queries.lock().unwrap_or_else(PoisonError::into_inner) = queries.into();
     }
 
     /// Answers only whom the guard lets in.

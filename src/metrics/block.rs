@@ -65,6 +65,35 @@ impl Block {
     pub fn series(&self) -> usize {
         self.text.lines().count()
     }
+
+    /// The same with at most so many series, and how many were left out. The first families stay; of a histogram or a
+    /// summary all series of all of it, or none.
+    pub fn cut(mut self, most: usize) -> (Block, usize) {
+        let all = self.series();
+        if all <= most {
+            return (self, 0);
+        }
+        let mut cut = Block { text: String::new(), families: Vec::new(), dropped: self.dropped };
+        let mut room = most;
+        for family in self.families.drain(..) {
+            let lines = &self.text[family.lines.clone()];
+            let is_plain = matches!(family.kind, Kind::Counter | Kind::Gauge | Kind::Untyped);
+            let fits = match lines.lines().count() {
+                count if count <= room => count,
+                _ if is_plain => room,
+                _ => 0,
+            };
+            if fits == 0 {
+                continue;
+            }
+            room -= fits;
+            let start = cut.text.len();
+            lines.split_inclusive('\n').take(fits).for_each(|line| cut.text.push_str(line));
+            cut.families.push(BlockFamily { lines: start..cut.text.len(), ..family });
+        }
+        let left_out = all - cut.series();
+        (cut, left_out)
+    }
 }
 
 /// Collects samples in any order; `finish` sorts, groups and encodes them.
@@ -356,6 +385,27 @@ mod tests {
         let block = out.finish();
         assert_eq!(block.text, "a{target=\"t\",x=\"1\"} 1\na{target=\"t\",x=\"2\"} 2\n");
         assert_eq!(block.dropped, Dropped { duplicate: 1, invalid: 0 });
+    }
+
+    #[test]
+    fn a_block_is_cut_to_so_many_series_and_no_histogram_in_two() {
+        let mut out = BlockBuilder::new(None);
+        let (a, h, z) = (
+            out.family("a", Kind::Gauge, ""),
+            out.family("h", Kind::Histogram, ""),
+            out.family("z", Kind::Counter, ""),
+        );
+        out.sample(a, &[], 1.0);
+        out.histogram(h, &[], [("1", 1)], 1, 1.0);
+        (0..4).for_each(|n| out.sample(z, &[("n", &n.to_string())], 1.0));
+        let block = out.finish();
+        assert_eq!(block.series(), 9);
+        let (block, left_out) = block.cut(9);
+        assert_eq!((block.series(), left_out), (9, 0));
+        let (block, left_out) = block.cut(7);
+        assert_eq!((block.series(), left_out, block.family_names().count()), (7, 2, 3));
+        let (block, left_out) = block.cut(3);
+        assert_eq!((block.text.as_str(), left_out), ("a 1\nz{n=\"0\"} 1\nz{n=\"1\"} 1\n", 4));
     }
 
     #[test]

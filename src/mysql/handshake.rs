@@ -47,8 +47,10 @@ use login::{Client, Denied};
 use packets::{ErrPacket, Trouble, Wire};
 use plugin::Means;
 use stream::{Channel, Stream};
+use text::Bounded;
 
 pub use connect::Lookup;
+pub use text::{Beyond, Most};
 pub use tls::{SystemRoots, TlsMistake, TlsPolicy};
 
 /// Where to connect, and as whom.
@@ -323,6 +325,30 @@ impl Connection {
         let deprecate_eof = self.deprecate_eof;
         let answer = timeout_at(deadline, text::query(&mut self.wire, sql, deprecate_eof)).await;
         self.settle(answer.ok())
+    }
+
+    /// Runs a statement whose answer may be of any size, and keeps it where it is not too large.
+    pub async fn query_bounded(
+        &mut self,
+        sql: &str,
+        most: Most,
+        deadline: Instant,
+    ) -> Result<Result<Rows, Beyond>, Failure> {
+        self.step()?;
+        let deprecate_eof = self.deprecate_eof;
+        let answer = timeout_at(deadline, text::bounded(&mut self.wire, sql, deprecate_eof, most)).await;
+        match self.settle(answer.ok())? {
+            Bounded::Whole(rows) => Ok(Ok(rows)),
+            Bounded::Beyond { what, is_read_out } => {
+                self.in_step = is_read_out;
+                Ok(Err(what))
+            }
+        }
+    }
+
+    /// Whether it can be asked again, and left in order.
+    pub fn is_in_step(&self) -> bool {
+        self.in_step
     }
 
     /// Asks whether the server is there.

@@ -1,8 +1,10 @@
 //! What every server is asked: which collectors are on, with what settings, how often and for how long.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::collect::query::Query;
 use crate::collect::{COLLECTORS, Collector, Pace, Tunables};
 use crate::config::{Config, Loaded, Mistakes};
 
@@ -53,6 +55,11 @@ pub(super) fn limits(loaded: &Loaded, mistakes: &mut Mistakes) -> BTreeMap<&'sta
         limits.insert(collector.name, Limits { every: said.every, timeout: said.timeout });
     }
     limits
+}
+
+/// The queries of the operator's own, in the order of their names.
+pub(super) fn queries(config: &Config) -> Vec<Arc<Query>> {
+    config.queries.iter().map(|(name, said)| Arc::new(Query::new(name, said))).collect()
 }
 
 /// What was said of what single collectors ask; for the rest mysqld_exporter's defaults.

@@ -4,6 +4,7 @@
 //! after which it is no longer shown, and that is judged when somebody looks: a task that hangs cannot keep old
 //! values alive.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,7 +47,7 @@ pub struct Slot {
 #[derive(Debug, Default)]
 struct State {
     own: Arc<Block>,
-    copied: BTreeMap<&'static str, Copied>,
+    copied: BTreeMap<Cow<'static, str>, Copied>,
     up_until: Option<(Instant, SystemTime)>,
     snapshot: Arc<Snapshot>,
     /// How often there was something new to judge.
@@ -61,6 +62,7 @@ struct State {
 #[derive(Clone, Debug)]
 struct Copied {
     block: Arc<Block>,
+    series: usize,
     until: Instant,
     /// The same by the wall clock: the other one stands still while a machine is suspended.
     until_by_wall: SystemTime,
@@ -71,7 +73,7 @@ struct Copied {
 impl Copied {
     fn new(block: Block, until: Instant, is_collector: bool) -> Copied {
         let until_by_wall = wall(until);
-        Copied { block: Arc::new(block), until, until_by_wall, is_collector }
+        Copied { series: block.series(), block: Arc::new(block), until, until_by_wall, is_collector }
     }
 
     fn is_fresh(&self, now: Instant) -> bool {
@@ -246,19 +248,26 @@ impl Slot {
     }
 
     /// What a collector copied; shown until it is too old or the server is down.
-    pub fn copied(&self, collector: &'static str, block: Block, until: Instant) {
-        self.copy(collector, Copied::new(block, until, true));
+    pub fn copied(&self, collector: impl Into<Cow<'static, str>>, block: Block, until: Instant) {
+        self.copy(collector.into(), Copied::new(block, until, true));
     }
 
     /// Families of our own that were made from what the server said, and are as old as that.
     pub fn copied_by_us(&self, name: &'static str, block: Block, until: Instant) {
-        self.copy(name, Copied::new(block, until, false));
+        self.copy(name.into(), Copied::new(block, until, false));
     }
 
-    fn copy(&self, name: &'static str, copied: Copied) {
+    fn copy(&self, name: Cow<'static, str>, copied: Copied) {
         let mut state = self.state();
         state.copied.insert(name, copied);
         state.news += 1;
+    }
+
+    /// How many series are kept besides what this one copied.
+    pub fn series_beside(&self, name: &str) -> usize {
+        let state = self.state();
+        let copied = state.copied.iter().filter(|(other, _)| *other != name).map(|(_, copied)| copied.series);
+        state.own.series() + copied.sum::<usize>()
     }
 
     fn blocks(&self, collectors: &[String], now: Instant, out: &mut Vec<Arc<Block>>) {

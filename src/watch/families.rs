@@ -65,7 +65,7 @@ crate::metrics! {
     COLLECTOR_LAST_SUCCESS: gauge "mysql_conn_exporter_collector_last_success_timestamp_seconds" { collector };
     /// Seconds between two runs of the collector, as configured.
     COLLECTOR_INTERVAL: gauge "mysql_conn_exporter_collector_interval_seconds" { collector };
-    /// Series that were left out. budget: over the limit of series; duplicate: the same name and labels came twice in one round; invalid: a name that Prometheus refuses.
+    /// Series that were left out. budget: beyond the target's `max_series`, counted with each run of the collector; duplicate: the same name and labels came twice in one round; invalid: a name that Prometheus refuses.
     SERIES_DROPPED: counter "mysql_conn_exporter_series_dropped_total" { reason };
     /// How often a task of the exporter was started anew because of a defect (a panic was caught).
     TASK_RESTARTS: counter "mysql_conn_exporter_task_restarts_total" { task };
@@ -323,6 +323,11 @@ impl TargetInstruments {
     pub(super) fn dropped(&self, dropped: Dropped) {
         self.dropped.with_label_values(&["duplicate"]).inc_by(dropped.duplicate);
         self.dropped.with_label_values(&["invalid"]).inc_by(dropped.invalid);
+    }
+
+    /// Series that were left out since a target has only so many.
+    pub(super) fn over_budget(&self, left_out: u64) {
+        self.dropped.with_label_values(&["budget"]).inc_by(left_out);
     }
 
     pub(super) fn restarted(&self) {

@@ -13,6 +13,7 @@ use super::families::{Job, Run, TargetInstruments};
 use super::snapshot::{CollectorResult, Snapshot};
 use super::target::Target;
 use crate::collect::{Collector, Why};
+use crate::metrics::Block;
 use crate::mysql::failure::{Failure, Phase, Reason};
 use crate::mysql::pool;
 
@@ -224,6 +225,7 @@ impl Rounds {
                     instruments.dropped(block.dropped);
                     instruments.collected(&label, took, asked_at);
                     instruments.feature(&label, None);
+                    let block = within_series(block, collector.name, target, slot, instruments);
                     match collector.is_ours() {
                         true => slot.copied_by_us(collector.name, block, asked + shown_for),
                         false => slot.copied(collector.name, block, asked + shown_for),
@@ -293,6 +295,21 @@ impl Rounds {
             instruments.run(Job::Collect, Run::Skipped);
         }
     }
+}
+
+/// What a target may still show of a block; the rest is left out and counted.
+pub(super) fn within_series(
+    block: Block,
+    name: &str,
+    target: &Target,
+    slot: &Slot,
+    instruments: &TargetInstruments,
+) -> Block {
+    let Some(most) = target.max_series else { return block };
+    let room = (most as usize).saturating_sub(slot.series_beside(name));
+    let (block, left_out) = block.cut(room);
+    instruments.over_budget(left_out as u64);
+    block
 }
 
 fn is_about_a_grant(failure: &Failure) -> bool {

@@ -56,6 +56,9 @@ impl Seat {
         for collector in &target.collectors {
             instruments.declare_collector(&format!("collect.{}", collector.name), target.pace(collector));
         }
+        for query in &target.queries {
+            instruments.declare_collector(&query.label(), target.pace_of(query));
+        }
         let of_pools = PoolInstruments::new(instruments.all());
         let pools = Pools::new(&target.pools, &target.access, &target.tls, &budget, of_pools);
         let shelf = Shelf::new(Recovery::new(target.manner, instruments.all()));

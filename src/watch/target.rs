@@ -14,6 +14,7 @@ use super::ladder;
 use super::pools::{Exercise, Plan};
 use super::recovery::Manner;
 use super::snapshot::Snapshot;
+use crate::collect::query::Query;
 use crate::collect::{self, COLLECTORS, Collector, Pace, Tunables};
 use crate::config::{self, Judges, Loaded, Mistakes};
 use crate::mysql::endpoint::Endpoint;
@@ -46,6 +47,10 @@ pub struct Target {
     pub give_up: Duration,
     pub collectors: Vec<&'static Collector>,
     pub tunables: Tunables,
+    /// Queries of the operator's own.
+    pub queries: Vec<Arc<Query>>,
+    /// How many series it may have at most, where that was said or is so by default.
+    pub max_series: Option<u32>,
     /// What was said of the times of single collectors.
     pub limits: BTreeMap<&'static str, Limits>,
     made_of: MadeOf,
@@ -56,6 +61,8 @@ pub struct Target {
 struct MadeOf {
     said: config::Target,
     collectors: Arc<BTreeMap<String, config::Collector>>,
+    /// Those that ask this target.
+    queries: BTreeMap<String, config::Query>,
     label: Option<String>,
     /// What is in the files of `tls`.
     files: [Option<u64>; 3],
@@ -131,6 +138,11 @@ impl Target {
         agenda::said(collector, &self.limits).every.unwrap_or(by_default).max(self.every)
     }
 
+    /// How often this query asks.
+    pub fn pace_of(&self, query: &Query) -> Duration {
+        query.said.every.max(self.every)
+    }
+
     /// How long this collector may take.
     pub fn deadline(&self, collector: &Collector) -> Duration {
         let by_default = if self.is_apart(collector) { LONGEST } else { self.timeout };
@@ -164,6 +176,7 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
     let mut mistakes = Mistakes::default();
     let collectors = agenda::collectors(config);
     let limits = agenda::limits(loaded, &mut mistakes);
+    let queries = agenda::queries(config);
     let roots = SystemRoots::default();
     let said_of_collectors = Arc::new(config.collectors.clone());
     let mut digests = BTreeMap::new();
@@ -191,10 +204,13 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
         let label = config.drop_in.is_none().then(|| name.clone());
         let files = [&target.tls.ca, &target.tls.cert, &target.tls.key];
         let files = files.map(|file| *digests.entry(file.as_ref()?).or_insert_with_key(|file| digest(file)));
+        let is_asked = |query: &String| queries.iter().any(|known| known.name == *query && known.is_for_target(name));
+        let owned = |(name, query): (&String, &config::Query)| (name.clone(), query.clone());
         targets.push(Arc::new(Target {
             made_of: MadeOf {
                 said: target.clone(),
                 collectors: said_of_collectors.clone(),
+                queries: config.queries.iter().filter(|(asked, _)| is_asked(asked)).map(owned).collect(),
                 label: label.clone(),
                 files,
             },
@@ -229,6 +245,9 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
             give_up: target.give_up_after,
             collectors: collectors.clone(),
             tunables: agenda::tunables(config),
+            queries: queries.iter().filter(|query| query.is_for_target(name)).cloned().collect(),
+            // mysqld_exporter's users get all that it would tell.
+            max_series: config.drop_in.is_none().then_some(target.max_series),
             limits: limits.clone(),
         }));
     }

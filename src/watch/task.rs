@@ -8,6 +8,7 @@
 //! probing     a fresh login, by the schedule or to come back      at most one, in the probe's place
 //! waiting     one that is not greeted, and is not given up        while it waits nothing else is opened
 //! collecting  the collectors' round                               on the first pool
+//! querying    a query of the operator's own, two where one is slow, in places of the budget that nobody waits for
 //! exercising  every pool, as an application uses its own
 //! asking      about what was lost                                 in the evidence's place
 //! ```
@@ -38,6 +39,7 @@ use super::loss::{self, Booked, Cause, Fresh, Rest, Source};
 use super::outage::Outage;
 use super::pools::{self, News};
 use super::probe::{self, Ended, Found, Known, Probed};
+use super::queries::{self, Asked, LONG, Lane, Queries};
 use super::recovery::Change;
 use super::rounds::{Rounds, SHOWN_FOR_INTERVALS};
 use super::seat::Seat;
@@ -95,6 +97,11 @@ struct Task {
     /// A collector that may take long.
     walking: InFlight<Collection>,
     walks: Walks,
+    querying: InFlight<Asked>,
+    querying_since: Instant,
+    /// One that has once taken long.
+    querying_slowly: InFlight<Asked>,
+    queries: Queries,
     exercising: InFlight<()>,
     asking: InFlight<Answer>,
     /// Logins that others have given up.
@@ -153,6 +160,10 @@ impl Task {
             behind: None,
             walking: None,
             walks: Walks::new(seat.target.slow(), now),
+            querying: None,
+            querying_since: now,
+            querying_slowly: None,
+            queries: Queries::new(&seat.target, now),
             exercising: Some(Box::pin(exercising)),
             asking: None,
             unfinished: FuturesUnordered::new(),
@@ -182,6 +193,12 @@ impl Task {
             let probe_due = self.ticks.next();
             let collect_due = if self.collecting.is_some() { None } else { self.rounds.due() };
             let walk_due = if self.walking.is_some() { None } else { self.walks.due() };
+            let slow_query_due = if self.querying_slowly.is_some() { None } else { self.queries.due(Lane::Slow) };
+            let query_due = match self.querying.is_some() {
+                false => self.queries.due(Lane::Quick),
+                // One that turns out to be slow makes way for the others.
+                true => self.querying_slowly.is_none().then(|| self.querying_since + LONG),
+            };
             let is_trying = self.probing.is_some() || self.waiting.is_some();
             let attempt_due = if is_trying { None } else { self.books.recovery.attempt_due() };
             let ask_due = if self.asking.is_some() { None } else { self.books.desk.due() };
@@ -194,6 +211,8 @@ impl Task {
                 collection = ended(&mut self.collecting) => self.collection_ended(collection),
                 behind = ended(&mut self.behind) => self.brought(behind),
                 walked = ended(&mut self.walking) => self.brought(walked),
+                asked = ended(&mut self.querying) => self.queried(asked),
+                asked = ended(&mut self.querying_slowly) => self.queried(asked),
                 () = ended(&mut self.exercising) => {}
                 answer = ended(&mut self.asking) => self.answered(answer),
                 Some(()) = self.unfinished.next() => {}
@@ -203,6 +222,8 @@ impl Task {
                 () = until(attempt_due) => self.attempt_due(),
                 () = until(collect_due) => self.collect_due(collect_due),
                 () = until(walk_due) => self.walk_due(),
+                () = until(query_due) => self.query_due(Lane::Quick),
+                () = until(slow_query_due) => self.query_due(Lane::Slow),
                 () = until(ask_due) => self.ask_due(),
                 () = until(change_due) => {
                     self.take_in_stalls();
@@ -485,6 +506,36 @@ impl Task {
         let Seat { target, found, pools, .. } = &self.seat;
         let walking = collection::collect(target.clone(), vec![collector], true, pools.first().clone(), found.clone());
         self.walking = Some(Box::pin(walking));
+    }
+
+    fn query_due(&mut self, lane: Lane) {
+        let now = Instant::now();
+        if lane == Lane::Quick && self.querying.is_some() {
+            self.querying_slowly = self.querying.take();
+            return;
+        }
+        let Some(facts) = self.seat.pools.gate().facts() else { return self.queries.put_off(now) };
+        let Some(query) = self.queries.take(lane, now) else { return };
+        let Seat { target, budget, pools, .. } = &self.seat;
+        let asking = queries::ask(target.clone(), facts, budget.clone(), pools.gate().clone(), query);
+        match lane {
+            Lane::Quick => {
+                self.querying = Some(Box::pin(asking));
+                self.querying_since = now;
+            }
+            Lane::Slow => self.querying_slowly = Some(Box::pin(asking)),
+        }
+    }
+
+    fn queried(&mut self, mut asked: Asked) {
+        self.news = true;
+        if let Some(login) = asked.unfinished.take() {
+            self.unfinished.push(Box::pin(login.finish()));
+        }
+        let Seat { target, slot, instruments, .. } = &self.seat;
+        if let Some(at) = self.queries.take_in(asked, target, slot, instruments) {
+            self.answers(at);
+        }
     }
 
     /// What was not asked within a round.
@@ -831,13 +882,16 @@ impl Task {
         let (probing, collecting) = (self.probing.take(), self.collecting.take());
         let (exercising, asking) = (self.exercising.take(), self.asking.take());
         let (walking, behind) = (self.walking.take(), self.behind.take());
+        let (querying, querying_slowly) = (self.querying.take(), self.querying_slowly.take());
         tokio::join!(
             finish(probing),
             finish(collecting),
             finish(exercising),
             finish(asking),
             finish(walking),
-            finish(behind)
+            finish(behind),
+            finish(querying),
+            finish(querying_slowly)
         );
         tokio::join!(self.idle.end(deadline), self.seat.pools.shutdown(deadline));
     }

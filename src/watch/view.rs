@@ -262,6 +262,41 @@ mod tests {
         assert!(world.lines().len() <= PAIRS + 1, "{:?}", world.lines().len());
     }
 
+    /// Ten thousand accounts on two thousand hosts, of which others are the busiest each time.
+    #[test]
+    fn nothing_falls_however_the_busiest_change_and_all_is_counted() {
+        let names: Vec<(String, String)> =
+            (0..10_000).map(|n| (format!("u{n:05}"), format!("h{}", n % 2000))).collect();
+        let mut totals: Vec<u64> = (0..10_000).map(|n| 1 + n % 13).collect();
+        let world = World::new();
+        let (mut before, mut grown) = (BTreeMap::new(), 0);
+        for round in 0..40_usize {
+            for step in 0..500 {
+                let account = (round * 997 + step * 7) % totals.len();
+                let more = (1000 / (step + 1)) as u64 + 1;
+                totals[account] += more;
+                grown += if round > 0 { more } else { 0 };
+            }
+            let mut rows: Vec<(&str, &str, u64)> =
+                names.iter().zip(&totals).map(|((user, host), total)| (&**user, &**host, *total)).collect();
+            rows.sort_by_key(|(_, _, total)| std::cmp::Reverse(*total));
+            rows.truncate(MOST_ACCOUNTS);
+            world.accounts(totals.iter().sum(), &rows);
+            let now: BTreeMap<String, u64> = world
+                .lines()
+                .iter()
+                .filter_map(|line| line.rsplit_once(' '))
+                .map(|(series, count)| (series.to_owned(), count.parse().expect("whole")))
+                .collect();
+            for (series, count) in &before {
+                assert!(now.get(series).is_some_and(|after| after >= count), "round {round}: {series} fell");
+            }
+            assert!(now.len() <= PAIRS + 1, "{} series", now.len());
+            assert_eq!(now.values().sum::<u64>(), grown, "round {round}");
+            before = now;
+        }
+    }
+
     #[test]
     fn errors_are_told_by_their_numbers_and_the_rest_together() {
         let world = World::new();

@@ -14,6 +14,8 @@ mod burdened;
 mod visits;
 mod sessions;
 mod grants;
+mod queries;
+mod many;
 
 mod order;
 mod config;

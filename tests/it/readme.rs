@@ -93,6 +93,12 @@ fn the_example_of_collectors_has_no_mistake() {
 }
 
 #[test]
+fn the_example_of_queries_has_no_mistake() {
+    let output = run(&format!("{}targets: {{a: {{address: db}}}}\n", code("queries")), &["config", "check"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn the_example_of_two_pools_has_no_mistake() {
     let output = run(&code("pools"), &["config", "check"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -33,6 +33,67 @@ pub(super) async fn query(wire: &mut Wire, sql: &str, deprecate_eof: bool) -> Re
     Ok(rows)
 }
 
+/// How much of an answer is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Most {
+    pub rows: usize,
+    /// Of the rows, as they come.
+    pub bytes: usize,
+    /// What of an answer that is too large is still read, unkept, so that the connection can be left in order.
+    pub read_out: usize,
+}
+
+/// What an answer had too much of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beyond {
+    Rows,
+    Bytes,
+}
+
+/// An answer that is kept, or is too large; where it was not read to its end, the connection is of no more use.
+pub(super) enum Bounded {
+    Whole(Rows),
+    Beyond { what: Beyond, is_read_out: bool },
+}
+
+/// Runs a statement whose answer may be of any size. It is one result set: who asks did not ask for several statements.
+pub(super) async fn bounded(wire: &mut Wire, sql: &str, deprecate_eof: bool, most: Most) -> Result<Bounded, Trouble> {
+    let mut command = vec![COM_QUERY];
+    command.extend_from_slice(sql.as_bytes());
+    wire.command(&command).await?;
+    let mut room = MOST_BYTES;
+    let Beginning::Columns(mut rows) = beginning(wire, deprecate_eof, &mut room).await? else {
+        return Ok(Bounded::Whole(Rows::default()));
+    };
+    let (mut bytes, mut beyond) = (0, None);
+    loop {
+        let packet = wire.read(CONTINUED).await?;
+        match packet.first() {
+            Some(&ErrPacket::HEADER) => return Err(Trouble::Server(ErrPacket::parse(&packet)?)),
+            Some(&END) if more_after_end(&packet, deprecate_eof) => {
+                return Err(malformed("several answers to one statement").into());
+            }
+            Some(&END) => break,
+            _ => {}
+        }
+        bytes += packet.len();
+        beyond = beyond.or(match () {
+            () if rows.len() >= most.rows => Some(Beyond::Rows),
+            () if bytes > most.bytes => Some(Beyond::Bytes),
+            () => None,
+        });
+        match beyond {
+            None => row(&packet, &mut rows).ok_or_else(|| malformed("a row that cannot be read"))?,
+            Some(what) if bytes > most.read_out => return Ok(Bounded::Beyond { what, is_read_out: false }),
+            Some(_) => rows = Rows::default(),
+        }
+    }
+    Ok(match beyond {
+        None => Bounded::Whole(rows),
+        Some(what) => Bounded::Beyond { what, is_read_out: true },
+    })
+}
+
 /// Asks the server whether it is there.
 pub(super) async fn ping(wire: &mut Wire) -> Result<(), Trouble> {
     send_ping(wire).await?;
@@ -61,9 +122,31 @@ pub(super) async fn quit(wire: &mut Wire) -> io::Result<()> {
 
 // One result set, and whether another one follows.
 async fn answer(wire: &mut Wire, deprecate_eof: bool, room: &mut usize) -> Result<(Rows, bool), Trouble> {
+    let mut rows = match beginning(wire, deprecate_eof, room).await? {
+        Beginning::NoRows { more } => return Ok((Rows::default(), more)),
+        Beginning::Columns(rows) => rows,
+    };
+    loop {
+        let packet = read(wire, room).await?;
+        match packet.first() {
+            Some(&ErrPacket::HEADER) => return Err(Trouble::Server(ErrPacket::parse(&packet)?)),
+            // A value of 16 MiB or more would begin with the same byte, and has no place in one packet.
+            Some(&END) => return Ok((rows, more_after_end(&packet, deprecate_eof))),
+            _ => row(&packet, &mut rows).ok_or_else(|| malformed("a row that cannot be read"))?,
+        }
+    }
+}
+
+/// How an answer begins: with the columns of the rows that come, or there are none.
+enum Beginning {
+    NoRows { more: bool },
+    Columns(Rows),
+}
+
+async fn beginning(wire: &mut Wire, deprecate_eof: bool, room: &mut usize) -> Result<Beginning, Trouble> {
     let head = wire.read(CONTINUED).await?;
     match head.first() {
-        Some(&OK) => return Ok((Rows::default(), more_after_ok(&head))),
+        Some(&OK) => return Ok(Beginning::NoRows { more: more_after_ok(&head) }),
         Some(&ErrPacket::HEADER) => return Err(Trouble::Server(ErrPacket::parse(&head)?)),
         Some(&LOCAL_INFILE) => return Err(malformed("a request for a file of this machine").into()),
         _ => {}
@@ -80,15 +163,7 @@ async fn answer(wire: &mut Wire, deprecate_eof: bool, room: &mut usize) -> Resul
     if !deprecate_eof && !matches!(read(wire, room).await?[..], [END, ..]) {
         return Err(malformed("columns without an end").into());
     }
-    loop {
-        let packet = read(wire, room).await?;
-        match packet.first() {
-            Some(&ErrPacket::HEADER) => return Err(Trouble::Server(ErrPacket::parse(&packet)?)),
-            // A value of 16 MiB or more would begin with the same byte, and has no place in one packet.
-            Some(&END) => return Ok((rows, more_after_end(&packet, deprecate_eof))),
-            _ => row(&packet, &mut rows).ok_or_else(|| malformed("a row that cannot be read"))?,
-        }
-    }
+    Ok(Beginning::Columns(rows))
 }
 
 async fn read(wire: &mut Wire, room: &mut usize) -> io::Result<bytes::Bytes> {

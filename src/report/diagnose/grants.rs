@@ -35,7 +35,7 @@ fn judge(facts: &Facts) -> Option<Finding> {
         return None;
     }
     let names: Vec<&str> = lacking.iter().map(|collector| collector.name).collect();
-    let without: Vec<&str> = rights.iter().map(|right| right.without).collect();
+    let without: Vec<&str> = rights.iter().flat_map(|right| right.without.clone()).collect();
     let account = facts.account();
     let change = rights.iter().fold(Change::new("exactly these rights"), |change, right| {
         change.sql(format!("GRANT {} TO {account};", right.sql))
