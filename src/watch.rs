@@ -18,6 +18,7 @@ pub mod ladder;
 mod patience;
 pub mod pools;
 pub mod agenda;
+pub mod door;
 pub mod target;
 pub mod probe;
 mod exercise;
@@ -37,6 +38,8 @@ mod walks;
 mod shelf;
 mod told;
 mod seat;
+mod entry;
+mod doorkeeper;
 pub mod visits;
 mod task;
 

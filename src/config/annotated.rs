@@ -107,7 +107,7 @@ fn line(setting: &Setting, key: &str, indent: usize, out: &mut String) {
     let said = SAID.iter().find(|(path, _)| *path == setting.path);
     let value = said.map_or(setting.sample(), |(_, value)| value);
     let value = match setting.kind {
-        Kind::Listen | Kind::Patterns => format!("[\"{value}\"]"),
+        Kind::Listen | Kind::Patterns | Kind::HostGroups => format!("[\"{value}\"]"),
         Kind::Spans { .. } => format!("[{value}]"),
         Kind::Names => words(&[value.to_owned()]),
         Kind::Prefix | Kind::Regex => scalar(value),

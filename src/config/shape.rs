@@ -16,6 +16,9 @@ pub struct Config {
     pub log: Log,
     /// Where learned idle limits are kept.
     pub state_directory: Option<PathBuf>,
+    /// Hosts of clients that are told as one: `pattern=name`.
+    #[serde(default)]
+    pub host_groups: Vec<String>,
     pub events: Events,
     pub probe: Probe,
     /// Accounts that a client of `/probe` may choose; my.cnf's sections where mysqld_exporter's flags are given.
@@ -121,6 +124,8 @@ pub struct Target {
     /// Deadline of the phase `tcp`, all addresses together.
     #[serde(deserialize_with = "with_unit")]
     pub connect_timeout: Duration,
+    /// Where collectors get in when all connections are in use: `auto`, `off`, `host:port` or `:port`.
+    pub second_door: String,
     /// Whether `/health/db` fails when this target does.
     pub required: bool,
     /// How many connections may be held to it at once.

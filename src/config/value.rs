@@ -51,7 +51,8 @@ pub(crate) fn convert(kind: Kind, text: &str, base: &Path) -> Result<Value, Stri
         Kind::SpanOrNever { least, most } => lifetime(text, least, most).map(|span| Value::Lifetime(Some(span))),
         Kind::Word => word(text).map(Value::Text),
         Kind::Folder => Ok(Value::Path(base.join(text))),
-        Kind::Patterns => Ok(Value::Text(text.trim().to_owned())),
+        Kind::Patterns | Kind::HostGroups => Ok(Value::Text(text.trim().to_owned())),
+        Kind::Door => address(text).map(|text| Value::Text(text.trim().to_owned())),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::collect::{COLLECTORS, Collector, Pace, Tunables};
+use crate::collect::{COLLECTORS, Collector, HostGroups, Pace, Tunables};
 use crate::config::{Config, Loaded, Mistakes};
 
 /// What was said of the times of one collector.
@@ -57,7 +57,9 @@ pub(super) fn limits(loaded: &Loaded, mistakes: &mut Mistakes) -> BTreeMap<&'sta
 
 /// What was said of what single collectors ask; for the rest mysqld_exporter's defaults.
 pub(super) fn tunables(config: &Config) -> Tunables {
-    let mut tunables = Tunables::default();
+    // Each was judged when it was read.
+    let host_groups = HostGroups::parse(&config.host_groups).unwrap_or_default();
+    let mut tunables = Tunables { host_groups, ..Tunables::default() };
     for (name, said) in &config.collectors {
         let said = said.clone();
         match name.as_str() {
