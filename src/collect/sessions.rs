@@ -290,7 +290,8 @@ mod tests {
         let groups = HostGroups::parse(&["10.1.0.0/16=web".to_owned()]).expect("good");
         let lines = shown_by(read, &[rows], &Tunables { host_groups: groups, ..Tunables::default() });
         let of = |host: &str| {
-            let series = format!("mysql_conn_sessions{{user=\"u\",host_group=\"{host}\",program=\"p\",state=\"sleep\"}} ");
+            let series =
+                format!("mysql_conn_sessions{{user=\"u\",host_group=\"{host}\",program=\"p\",state=\"sleep\"}} ");
             lines.iter().find_map(|line| line.strip_prefix(&series))
         };
         // Nineteen more are told apart.

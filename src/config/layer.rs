@@ -154,7 +154,10 @@ impl<'a> Filling<'a> {
         let mut good = Vec::new();
         for (place, item) in items {
             match self.judged(setting, item) {
-                Ok(_) if matches!(setting.kind, Kind::Listen | Kind::Patterns | Kind::HostGroups) && good.contains(item) => {
+                Ok(_)
+                    if matches!(setting.kind, Kind::Listen | Kind::Patterns | Kind::HostGroups)
+                        && good.contains(item) =>
+                {
                     self.mistakes.at(place, &dotted, format!("`{item}` is listed twice"))
                 }
                 Ok(_) => good.push(item.clone()),

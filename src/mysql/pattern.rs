@@ -153,7 +153,9 @@ fn hosts(host: &str, is_bracketed: bool) -> Result<Hosts, String> {
         ));
     }
     if let Some(wrong) = name.chars().find(|c| !(c.is_alphanumeric() || "-_.*".contains(*c))) {
-        return Err(format!("`{host}` has the character `{wrong}` in its host; write letters, digits, `-`, `_`, `.` and `*`"));
+        return Err(format!(
+            "`{host}` has the character `{wrong}` in its host; write letters, digits, `-`, `_`, `.` and `*`"
+        ));
     }
     Ok(Hosts::Name(name))
 }

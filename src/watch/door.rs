@@ -85,7 +85,9 @@ impl Setting {
         let endpoint = match (here, target) {
             (Some(port), Endpoint::Tcp { host, .. }) => {
                 // As an endpoint is read: what is no port has the same mistake.
-                let Endpoint::Tcp { port, .. } = Endpoint::parse(&format!("db:{port}"))? else { unreachable!("a port") };
+                let Endpoint::Tcp { port, .. } = Endpoint::parse(&format!("db:{port}"))? else {
+                    unreachable!("a port")
+                };
                 Endpoint::Tcp { host: host.clone(), port }
             }
             (Some(_), Endpoint::Socket(_)) => {
@@ -414,7 +416,13 @@ mod tests {
     }
 
     /// Where the door is that is seen from what the server says.
-    fn seen(target: &str, version: &str, peer: Option<&str>, path: Option<Path>, says: &[(&str, &str)]) -> Option<String> {
+    fn seen(
+        target: &str,
+        version: &str,
+        peer: Option<&str>,
+        path: Option<Path>,
+        says: &[(&str, &str)],
+    ) -> Option<String> {
         let mut door = door(Setting::Auto, target);
         assert!(door.way(path, None, Instant::now()).is_none(), "nothing is known yet");
         assert_eq!(door.missing(path), None);
@@ -431,7 +439,11 @@ mod tests {
         let direct = Some(Path::Direct);
         let extra = [("port", "3306"), ("extra_port", "3307")];
         let check = |target, peer, path, says: &[(&str, &str)], expect: Option<&str>| {
-            assert_eq!(seen(target, "11.8.9-MariaDB", peer, path, says).as_deref(), expect, "{target} {path:?} {says:?}");
+            assert_eq!(
+                seen(target, "11.8.9-MariaDB", peer, path, says).as_deref(),
+                expect,
+                "{target} {path:?} {says:?}"
+            );
         };
         check("db:3306", Some("10.0.0.1:3306"), direct, &extra, Some("10.0.0.1:3307"));
         check("[::1]:3306", Some("[::1]:3306"), direct, &extra, Some("[::1]:3307"));

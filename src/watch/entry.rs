@@ -132,8 +132,7 @@ async fn log_in(
         Some(address) => Addresses::of_peer(Some(address)),
         None => handshake::resolve(&way.access, connected_by, &mut times).await?,
     };
-    let mut dialed =
-        handshake::dial(&way.access, &addresses, target.connect_timeout, connected_by, &mut times).await?;
+    let mut dialed = handshake::dial(&way.access, &addresses, target.connect_timeout, connected_by, &mut times).await?;
     dialed.greeting().await?;
     if way.server.is_some() && way.server.as_ref() != dialed.server() {
         return Err(another(&way));

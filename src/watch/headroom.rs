@@ -209,7 +209,10 @@ mod tests {
     fn an_admin_port_has_no_limit() {
         let of = limits(Flavor::MySql, &[("max_connections", "10"), ("admin_address", "127.0.0.1")]);
         let lines = shown(headroom(Some(of), Some(10.0), None));
-        assert!(lines.contains(&"mysql_conn_limit_connections{scope=\"admin\",user=\"\"} +Inf".to_owned()), "{lines:#?}");
+        assert!(
+            lines.contains(&"mysql_conn_limit_connections{scope=\"admin\",user=\"\"} +Inf".to_owned()),
+            "{lines:#?}"
+        );
         assert!(lines.contains(&"mysql_conn_headroom_ratio{scope=\"admin\",user=\"\"} 1".to_owned()), "{lines:#?}");
         let without = limits(Flavor::MySql, &[("max_connections", "10"), ("admin_address", "")]);
         assert!(!without.has_admin_port);
@@ -219,7 +222,8 @@ mod tests {
     fn when_the_peak_was_is_the_servers_word_or_when_it_was_first_seen() {
         let mut peak = Peak::default();
         let mut at = |zone: &str, peaked: f64, told: Option<f64>, now: f64| {
-            let of = limits(Flavor::MySql, &[("max_connections", "10"), ("time_zone", zone), ("system_time_zone", "CET")]);
+            let of =
+                limits(Flavor::MySql, &[("max_connections", "10"), ("time_zone", zone), ("system_time_zone", "CET")]);
             peak.of(&Headroom { peak_told: told, ..headroom(Some(of), None, Some(peaked)) }, now)
         };
         assert_eq!(at("+02:30", 3.0, Some(20_000.0), 1.0), Some(11_000.0));
