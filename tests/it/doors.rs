@@ -14,7 +14,8 @@ use super::network::{CLIENT, Namespace, Network, SERVER};
 use super::servers::{Kind, Server, free_port, process};
 
 const QUICK: &str = "    every: 1s\n    timeout: 1s\n    connect_timeout: 1s\n    circuit_interval: 3s\n    ladder: {enabled: \
-                     false}\n    backoff: {floor: 200ms, first: 500ms, cap: 1s}\n";
+                     false}\n    backoff: {floor: 200ms, first: 500ms, cap: 1s}\n    \
+                     pools: {default: {size: 1, max_overflow: 0}}\n";
 
 /// As long as anything here may take on a machine with much else to do. What is promised is an interval.
 const LONG: Duration = Duration::from_secs(20);
@@ -152,7 +153,7 @@ async fn start(server: &Server, second_door: &str) -> Daemon {
 
 async fn is_at_home(daemon: &Daemon) {
     let is = |seen: &Exposition| {
-        seen.up() && seen.has_copied() && is_by(seen, "main") && sum(seen, "mysql_conn_pool_connections", &[]) >= 2.0
+        seen.up() && seen.has_copied() && is_by(seen, "main") && sum(seen, "mysql_conn_pool_connections", &[]) >= 1.0
     };
     daemon.until(LONG, "values by the main door", is).await;
 }
@@ -236,9 +237,14 @@ async fn a_full_server(kind: Kind) {
     crowd.fill(&daemon).await;
     crowd.take_the_last().await;
     daemon.until(LONG, "the second door again", |seen| is_by(seen, second)).await;
-    crowd.kill_ours().await;
-    crowd.fill(&daemon).await;
-    daemon.until(LONG, "none is kept", |seen| sum(seen, "mysql_conn_pool_connections", &[]) == 0.0).await;
+    let end = Instant::now() + LONG;
+    while sum(&daemon.scrape().await, "mysql_conn_pool_connections", &[]) > 0.0 {
+        // A probe may be the first to have a place that comes free.
+        crowd.kill_ours().await;
+        crowd.fill(&daemon).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(Instant::now() < end, "{version}: something is kept; {:#?}", daemon.log());
+    }
     let seen = goes_on(&daemon, "values by the second door alone").await;
     assert!(is_by(&seen, second), "{version}: {:#?}", daemon.log());
     // Somebody who comes now is told where there is a way.
