@@ -13,7 +13,7 @@ use super::exposition::Exposition;
 use super::network::{CLIENT, Namespace, Network, SERVER};
 use super::servers::{Kind, Server, free_port, process};
 
-const QUICK: &str = "    every: 1s\n    timeout: 1s\n    connect_timeout: 1s\n    circuit_interval: 3s\n    ladder: {enabled: \
+const QUICK: &str = "    every: 2s\n    timeout: 2s\n    connect_timeout: 2s\n    circuit_interval: 3s\n    ladder: {enabled: \
                      false}\n    backoff: {floor: 200ms, first: 500ms, cap: 1s}\n    \
                      pools: {default: {size: 1, max_overflow: 0}}\n";
 
