@@ -47,7 +47,7 @@ pub(super) struct Inside {
 /// What the collectors ask on.
 pub(super) enum Through {
     Door(Box<Inside>),
-    Kept(Lease<Opener>),
+    Kept(Box<Lease<Opener>>),
 }
 
 impl Entry {
@@ -111,7 +111,7 @@ impl Source for Entry {
         // One that is there needs no opening.
         if self.pool.holds(0) {
             let kept = Pooled { pool: self.pool.clone(), is_long: false };
-            return kept.open(deadline).await.map(Through::Kept);
+            return kept.open(deadline).await.map(|lease| Through::Kept(Box::new(lease)));
         }
         Err(refused.unwrap_or_else(|| {
             Failure::new(Phase::Auth, Reason::Other, "the one connection by the second door is in use")
