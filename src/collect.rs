@@ -7,12 +7,13 @@
 //! What mysqld_exporter collects keeps its names, types, labels and values here. `value` has the rules by which text
 //! becomes a number, `help` the words for the variables that people look at when connections fail.
 
+pub mod tally;
+pub mod host_groups;
 mod tunables;
 mod facts;
 mod collector;
 mod value;
 mod table;
-pub mod tally;
 #[cfg(test)]
 mod trial;
 mod help;
@@ -55,6 +56,7 @@ pub mod user_summary;
 pub mod sessions;
 pub mod accounts;
 pub mod account_limits;
+pub mod extra_port;
 pub mod host_cache;
 pub mod server_errors;
 pub mod session_tls;
@@ -66,6 +68,7 @@ use crate::metrics::Family;
 
 pub use collector::{Ask, Collector, Known, Pace, Why};
 pub use facts::{Facts, Needs};
+pub use host_groups::HostGroups;
 pub use tunables::Tunables;
 pub use value::value;
 
@@ -110,6 +113,7 @@ pub static COLLECTORS: &[Collector] = &[
     sessions::COLLECTOR,
     accounts::COLLECTOR,
     account_limits::COLLECTOR,
+    extra_port::COLLECTOR,
     host_cache::COLLECTOR,
     server_errors::COLLECTOR,
     session_tls::COLLECTOR,

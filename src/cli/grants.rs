@@ -7,6 +7,7 @@ use super::exit::{Exit, complain, report};
 use crate::collect::{Collector, grants};
 use crate::config::Loaded;
 use crate::mysql::server::Server;
+use crate::watch::door;
 use crate::watch::target::{self, Target};
 
 /// Servers that the statements are written for when none is said: how rights are called there holds for all since.
@@ -66,6 +67,14 @@ fn write(text: &mut String, user: &str, targets: &[&Target], server: &Server, na
         line(format!(
             "-- {query}: what it reads cannot be known here; grant SELECT on each table that its `sql` names"
         ));
+    }
+    // Where only the server says whether there is one, an operator may not want the account there.
+    let has_door = targets.iter().any(|target| matches!(target.second_door, door::Setting::At(_)));
+    if has_door && server.mysql_since(8, 0, 14) {
+        line(
+            "-- second_door; without it the admin port does not let us in while all connections are in use".to_owned(),
+        );
+        line(format!("GRANT {} ON *.* TO {account};", door::RIGHT));
     }
     line(String::new());
 }

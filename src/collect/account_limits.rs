@@ -19,9 +19,9 @@ pub(super) const COLLECTOR: Collector = Collector {
 };
 
 crate::metrics! {
-    /// Connection limit. scope server: `max_connections` of SHOW GLOBAL VARIABLES; account: `max_user_connections` of the account (mysql.user), else the global one, for the 20 accounts that are nearest to it; accounts of one name are taken together, and left out where their limits differ. user: empty but for scope account.
+    /// Connection limit. scope server: `max_connections` of SHOW GLOBAL VARIABLES; open_files: what `open_files_limit` is enough for, less what the server keeps for itself and its smallest table cache, where that is below `max_connections`; account: `max_user_connections` of the account (mysql.user), else the global one, for the 20 accounts that are nearest to it; accounts of one name are taken together, and left out where their limits differ; admin: +Inf where MySQL has an admin port; extra: `extra_max_connections` where MariaDB has an extra port. user: empty but for scope account.
     LIMIT_CONNECTIONS: gauge "mysql_conn_limit_connections" { scope, user };
-    /// Connections in use against that limit. scope server: `Threads_connected` of SHOW GLOBAL STATUS; account: of the process list.
+    /// Connections in use against that limit. scope server and open_files: `Threads_connected` of SHOW GLOBAL STATUS; account: of the process list; extra: what the process list has beyond `Threads_connected`, give or take those that just come or go; admin: absent, as the server counts them among all.
     USED_CONNECTIONS: gauge "mysql_conn_used_connections" { scope, user };
     /// The free share of the limit: 1 is empty, 0 is full.
     HEADROOM_RATIO: gauge "mysql_conn_headroom_ratio" { scope, user };

@@ -19,7 +19,7 @@ pub(super) const COLLECTOR: Collector = Collector {
 };
 
 crate::metrics! {
-    /// Connections that sessions have opened, by account and host: the 20 pairs that opened most when they were first seen, the rest as `other`. Source: performance_schema.accounts.
+    /// Connections that sessions have opened, by account and host (or the group of `host_groups` that it is in): the 20 pairs that opened most when they were first seen, the rest as `other`. Source: performance_schema.accounts.
     OPENED: counter "mysql_conn_sessions_opened_total" { user, host_group };
 }
 

@@ -90,6 +90,7 @@ fn needs(collector: &str, server: &Server) -> &'static [Kind] {
         "slave_hosts" => &[Kind::Replicas],
         "conn.sessions" => &[Kind::Process, Kind::PerformanceSchema],
         "conn.account_limits" => &[Kind::Process, Kind::Limits],
+        "conn.extra_port" if server.is_mariadb() => &[Kind::Process],
         "conn.session_tls" | "conn.server_errors" if server.is_mariadb() => &[],
         "conn.accounts" | "conn.host_cache" | "conn.session_tls" | "conn.server_errors" => &[Kind::PerformanceSchema],
         "engine_innodb_status"

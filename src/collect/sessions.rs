@@ -29,7 +29,7 @@ pub(super) const COLLECTOR: Collector = Collector {
 };
 
 crate::metrics! {
-    /// Sessions of applications by account, host, program and state, ours left out: the 20 accounts, hosts and programs with most of them, the rest as `other`. program: the client's `program_name`, else its `_client_name`; empty where performance_schema is off. Source: performance_schema.threads, else the process list.
+    /// Sessions of applications by account, host (or the group of `host_groups` that it is in), program and state, ours left out: the 20 accounts, hosts and programs with most of them, the rest as `other`. program: the client's `program_name`, else its `_client_name`; empty where performance_schema is off. Source: performance_schema.threads, else the process list.
     SESSIONS: gauge "mysql_conn_sessions" { user, host_group, program, state };
     /// Seconds for which sessions have been resting (Sleep), of the 10 accounts with most sessions.
     IDLE_AGE: gauge_histogram "mysql_conn_sessions_idle_age_seconds" { user };
@@ -148,9 +148,13 @@ struct Rests {
     transaction_oldest: f64,
 }
 
-fn read(answers: &[Rows], _: &Known, out: &mut BlockBuilder) {
+fn read(answers: &[Rows], known: &Known, out: &mut BlockBuilder) {
     let [rows] = answers else { return };
-    let rows: Vec<Vec<Option<&str>>> = rows.iter().filter(|row| row.len() == 5 + BOUNDS.len() + 6).collect();
+    let mut rows: Vec<Vec<Option<&str>>> = rows.iter().filter(|row| row.len() == 5 + BOUNDS.len() + 6).collect();
+    for row in &mut rows {
+        // First into their groups: what counts most is told, whatever the number of its hosts.
+        row[1] = row[1].map(|host| known.tunables.host_groups.of(host));
+    }
     let value = |row: &[Option<&str>], at: usize| row[at].and_then(number).unwrap_or_default();
     let mut counts: [BTreeMap<&str, f64>; 3] = Default::default();
     for row in &rows {
@@ -223,7 +227,9 @@ fn bounded(groups: BTreeMap<[&str; 4], f64>) -> BTreeMap<[&str; 4], f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::trial::shown;
+    use super::super::host_groups::HostGroups;
+    use super::super::trial::{shown, shown_by};
+    use super::super::tunables::Tunables;
     use super::*;
 
     fn row(names: [&str; 4], count: u32, rests: Option<[u32; 6]>, below: [u32; BOUNDS.len()]) -> Vec<Option<String>> {
@@ -283,6 +289,28 @@ mod tests {
         let answers = [Rows::of(&columns, rows.iter().map(|row| row.iter().map(Option::as_deref).collect()))];
         let series = shown(read, &answers).len();
         assert!(series < 500, "{series} series");
+    }
+
+    #[test]
+    fn hosts_of_a_group_are_one_before_the_largest_are_chosen() {
+        // Sixty hosts of one session each, and thirty of two that are in no group.
+        let hosts: Vec<(String, u32)> =
+            (0..60).map(|n| (format!("10.1.0.{n}"), 1)).chain((0..30).map(|n| (format!("10.2.0.{n}"), 2))).collect();
+        let rows: Vec<_> = hosts
+            .iter()
+            .map(|(host, count)| row(["u", host, "p", "sleep"], *count, Some([1; 6]), [1; BOUNDS.len()]))
+            .collect();
+        let columns = vec!["c"; 5 + BOUNDS.len() + 6];
+        let rows = Rows::of(&columns, rows.iter().map(|row| row.iter().map(Option::as_deref).collect()));
+        let groups = HostGroups::parse(&["10.1.0.0/16=web".to_owned()]).expect("good");
+        let lines = shown_by(read, &[rows], &Tunables { host_groups: groups, ..Tunables::default() });
+        let of = |host: &str| {
+            let series =
+                format!("mysql_conn_sessions{{user=\"u\",host_group=\"{host}\",program=\"p\",state=\"sleep\"}} ");
+            lines.iter().find_map(|line| line.strip_prefix(&series))
+        };
+        // Nineteen more are told apart.
+        assert_eq!((of("web"), of("other"), of("10.1.0.7")), (Some("60"), Some("22"), None), "{lines:#?}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What can be set about single collectors, with mysqld_exporter's defaults.
 
+use super::host_groups::HostGroups;
+
 /// The settings of collectors that have some.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tunables {
@@ -21,6 +23,8 @@ pub struct Tunables {
     pub file_filter: String,
     pub file_remove_prefix: String,
     pub memory_remove_prefix: String,
+    /// Of those that tell of clients' hosts.
+    pub host_groups: HostGroups,
 }
 
 impl Default for Tunables {
@@ -41,6 +45,7 @@ impl Default for Tunables {
             file_filter: ".*".to_owned(),
             file_remove_prefix: "/var/lib/mysql/".to_owned(),
             memory_remove_prefix: "memory/".to_owned(),
+            host_groups: HostGroups::default(),
         }
     }
 }

@@ -116,7 +116,7 @@ fn line(setting: &Setting, key: &str, indent: usize, out: &mut String) {
     let said = SAID.iter().find(|(path, _)| *path == setting.path);
     let value = said.map_or(setting.sample(), |(_, value)| value);
     let value = match setting.kind {
-        Kind::Listen | Kind::Patterns | Kind::Servers => format!("[\"{value}\"]"),
+        Kind::Listen | Kind::Patterns | Kind::Servers | Kind::HostGroups => format!("[\"{value}\"]"),
         Kind::Labels => format!("[{value}]"),
         Kind::Spans { .. } => format!("[{value}]"),
         Kind::Names => words(&[value.to_owned()]),

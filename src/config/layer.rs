@@ -49,6 +49,10 @@ pub struct Judges {
     pub collector: fn(&str) -> Result<(), String>,
     /// Of a pattern of servers.
     pub pattern: fn(&str) -> Result<(), String>,
+    /// Of a pattern of clients' hosts with its name.
+    pub host_group: fn(&str) -> Result<(), String>,
+    /// Of another port of a server.
+    pub door: fn(&str) -> Result<(), String>,
     /// The names of all collectors, for those who cannot spell them in full.
     pub collectors: fn() -> Vec<&'static str>,
 }
@@ -56,7 +60,15 @@ pub struct Judges {
 /// Judges that are content with everything.
 impl Default for Judges {
     fn default() -> Judges {
-        Judges { address: |_| Ok(()), collector: |_| Ok(()), pattern: |_| Ok(()), collectors: Vec::new }
+        let content: fn(&str) -> Result<(), String> = |_| Ok(());
+        Judges {
+            address: content,
+            collector: content,
+            pattern: content,
+            host_group: content,
+            door: content,
+            collectors: Vec::new,
+        }
     }
 }
 
@@ -163,7 +175,10 @@ impl<'a> Filling<'a> {
         let mut good = Vec::new();
         for (place, item) in items {
             match self.judged(setting, item) {
-                Ok(_) if matches!(setting.kind, Kind::Listen | Kind::Patterns) && good.contains(item) => {
+                Ok(_)
+                    if matches!(setting.kind, Kind::Listen | Kind::Patterns | Kind::HostGroups)
+                        && good.contains(item) =>
+                {
                     self.mistakes.at(place, &dotted, format!("`{item}` is listed twice"))
                 }
                 Ok(_) => good.push(item.clone()),
@@ -215,11 +230,12 @@ impl<'a> Filling<'a> {
 
     fn judged(&self, setting: &Setting, text: &str) -> Result<Value, String> {
         let value = convert(setting.kind, text, self.base)?;
-        if setting.kind == Kind::Address {
-            (self.judges.address)(text)?;
-        }
-        if setting.kind == Kind::Patterns {
-            (self.judges.pattern)(text)?;
+        match setting.kind {
+            Kind::Address => (self.judges.address)(text)?,
+            Kind::Patterns => (self.judges.pattern)(text)?,
+            Kind::HostGroups => (self.judges.host_group)(text)?,
+            Kind::Door => (self.judges.door)(text)?,
+            _ => {}
         }
         Ok(value)
     }

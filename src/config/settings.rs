@@ -110,12 +110,25 @@ pub(crate) enum Kind {
     Labels,
     /// A list of flavors and versions of servers.
     Servers,
+    /// A list of `pattern=name`, judged by whoever asks who is connected.
+    HostGroups,
+    /// Another port of a target's server; what it must look like is judged by whoever connects.
+    Door,
 }
 
 impl Kind {
     /// Whether it is written as a list.
     pub(crate) fn is_list(self) -> bool {
-        matches!(self, Kind::Listen | Kind::Spans { .. } | Kind::Names | Kind::Patterns | Kind::Labels | Kind::Servers)
+        matches!(
+            self,
+            Kind::Listen
+                | Kind::Spans { .. }
+                | Kind::Names
+                | Kind::Patterns
+                | Kind::Labels
+                | Kind::Servers
+                | Kind::HostGroups
+        )
     }
 }
 
@@ -165,6 +178,11 @@ settings! {
     /// may use it, and needs no password there. When not said: `goneaway.sock` in RUNTIME_DIRECTORY, else in
     /// XDG_RUNTIME_DIR, and off where neither is set.
     "control": Kind::Control, example "/run/goneaway/goneaway.sock";
+    /// Hosts of clients that are told as one in the label `host_group`, of sessions and of the connections that accounts
+    /// open: a list of `pattern=name`, of which the first that fits counts. A pattern is an address, a network
+    /// (`10.1.0.0/16`), a name with `*` (`*.web.example` is every name below a domain), or `*` for all. A host that fits
+    /// none is told by itself.
+    "host_groups": Kind::HostGroups, example "10.1.0.0/16=web";
     /// How many events are kept in memory for `/events`.
     "events.keep": Kind::Count { least: 10, most: 100_000 }, default "1000";
     /// Which servers `/probe` may be asked about, besides the targets below: `host:port`, `*.db.example:3306` (names below
@@ -289,6 +307,12 @@ settings! {
     /// The deadline for reaching the host, all its addresses together, at most `timeout`; when not said, and `timeout`
     /// is shorter, `timeout`.
     "targets.*.connect_timeout": Kind::Span { least: MILLISECOND, most: DAY }, default "3s";
+    /// Where collectors get in when the server refuses new connections since all are in use (1040): `host:port`, or `:port`
+    /// on the host of `address`, of MySQL's admin port (the account needs SERVICE_CONNECTION_ADMIN there) or MariaDB's
+    /// extra port; `off`; or `auto`, which is what the server's variables tell, where that can only be the same server: on
+    /// the address that `address` reached, with nothing between, and MySQL's only if `admin_address` is that address. One
+    /// connection at a time, for as long as a round takes.
+    "targets.*.second_door": Kind::Door, default "auto";
     /// Whether `/health/db` fails when this target does.
     "targets.*.required": Kind::Switch, default "true";
     /// How many connections may be held to the target at once: one for the probe, one for asking about losses, three for
@@ -418,6 +442,8 @@ const OTHER_WORDS: &[(&str, &str)] = &[
     ("systemd", "systemd_socket"),
     ("enable-lifecycle", "lifecycle"),
     ("control_socket", "control"),
+    ("admin_port", "second_door"),
+    ("extra_port", "second_door"),
 ];
 
 /// The setting of a path.
@@ -437,6 +463,7 @@ pub(crate) fn below<P: AsRef<str>>(path: &[P]) -> Vec<&'static str> {
             "log",
             "state_directory",
             "control",
+            "host_groups",
             "events",
             "probe",
             "auth_modules",

@@ -23,6 +23,9 @@ pub struct Config {
     /// Where commands find the daemon; nowhere if none.
     #[serde(default, deserialize_with = "path_or_off")]
     pub control: Option<PathBuf>,
+    /// Hosts of clients that are told as one: `pattern=name`.
+    #[serde(default)]
+    pub host_groups: Vec<String>,
     pub events: Events,
     pub probe: Probe,
     /// Accounts that a client of `/probe` may choose; my.cnf's sections where mysqld_exporter's flags are given.
@@ -133,6 +136,8 @@ pub struct Target {
     /// Deadline of the phase `tcp`, all addresses together.
     #[serde(deserialize_with = "with_unit")]
     pub connect_timeout: Duration,
+    /// Where collectors get in when all connections are in use: `auto`, `off`, `host:port` or `:port`.
+    pub second_door: String,
     /// Whether `/health/db` fails when this target does.
     pub required: bool,
     /// How many connections may be held to it at once.

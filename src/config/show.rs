@@ -46,6 +46,9 @@ impl Page<'_> {
             None if self.loaded.origins.of("control").is_some() => self.line("control", 0, scalar(OFF))?,
             None => {}
         }
+        if !config.host_groups.is_empty() {
+            self.line("host_groups", 0, words(&config.host_groups))?;
+        }
         writeln!(self.out, "events:")?;
         self.line("events.keep", 1, config.events.keep)?;
         writeln!(self.out, "probe:")?;
@@ -158,6 +161,7 @@ impl Page<'_> {
         self.line(&path("every"), 2, spelled(target.every))?;
         self.line(&path("timeout"), 2, spelled(target.timeout))?;
         self.line(&path("connect_timeout"), 2, spelled(target.connect_timeout))?;
+        self.line(&path("second_door"), 2, scalar(&target.second_door))?;
         self.line(&path("required"), 2, target.required)?;
         self.line(&path("connections"), 2, target.connections)?;
         self.line(&path("max_series"), 2, target.max_series)?;

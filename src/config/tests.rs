@@ -433,6 +433,7 @@ targets:
     every: 20s  # exporter.yaml:2, defaults.every
     timeout: 5s  # default
     connect_timeout: 3s  # default
+    second_door: auto  # default
     required: true  # default
     connections: 8  # default
     max_series: 100000  # default

@@ -191,6 +191,11 @@ impl Dialed {
         }
     }
 
+    /// Who has greeted; none before that.
+    pub fn server(&self) -> Option<&Server> {
+        self.greeting.as_ref().map(|greeting| &greeting.server)
+    }
+
     /// Has the kernel ask the other side, after 10 s of silence and every 5 s, whether it is there: a frozen server's
     /// kernel answers, a dead path does not, and after three questions the wait for the greeting ends.
     pub fn keep_alive(&self) -> io::Result<()> {

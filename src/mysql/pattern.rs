@@ -70,23 +70,48 @@ impl Pattern {
             (Endpoint::Socket(_), _) | (_, Hosts::Path(_)) => return false,
             (Endpoint::Tcp { host, port }, _) => (host.to_ascii_lowercase(), *port),
         };
-        if self.port.is_some_and(|mine| mine != port) {
-            return false;
-        }
-        let host = host.trim_end_matches('.');
-        match (&self.hosts, host.parse::<IpAddr>()) {
-            (Hosts::Any, _) => true,
-            (Hosts::Net { address, bits }, Ok(asked)) => is_in(asked, *address, *bits),
-            // What resolvers take for an address is none of the names that are meant: `127.1`, `0x7f000001`.
-            (Hosts::Name(name), Err(_)) => !is_numeric(host) && is_name_of(host, name),
-            _ => false,
-        }
+        self.port.is_none_or(|mine| mine == port) && self.hosts.mean(&host)
     }
 }
 
 impl fmt::Display for Pattern {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.text)
+    }
+}
+
+/// A set of hosts, whatever the port: clients of a server, as it shows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPattern(Hosts);
+
+impl HostPattern {
+    /// Reads a name with `*`, an address, a network, or `*` for all. The error says what would be right.
+    pub fn parse(text: &str) -> Result<HostPattern, String> {
+        let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let has_port = text.matches(':').count() == 1 || bare.is_none() && text.starts_with('[');
+        if has_port {
+            return Err(format!("`{text}` has a port, and a client's host has no port that stays; leave it out"));
+        }
+        hosts(bare.unwrap_or(text), bare.is_some()).map(HostPattern)
+    }
+
+    /// Whether this host is meant.
+    pub fn means(&self, host: &str) -> bool {
+        self.0.mean(&host.to_ascii_lowercase())
+    }
+}
+
+impl Hosts {
+    /// A host in lower case.
+    fn mean(&self, host: &str) -> bool {
+        let host = host.trim_end_matches('.');
+        match (self, host.parse::<IpAddr>()) {
+            (Hosts::Any, _) => true,
+            (Hosts::Net { address, bits }, Ok(asked)) => is_in(asked, *address, *bits),
+            // What resolvers take for an address is none of the names that are meant: `127.1`, `0x7f000001`.
+            (Hosts::Name(name), Err(_)) => !is_numeric(host) && is_name_of(host, name),
+            _ => false,
+        }
     }
 }
 
@@ -128,7 +153,9 @@ fn hosts(host: &str, is_bracketed: bool) -> Result<Hosts, String> {
         ));
     }
     if let Some(wrong) = name.chars().find(|c| !(c.is_alphanumeric() || "-_.*".contains(*c))) {
-        return Err(format!("`{host}` has the character `{wrong}` in its host; write `host:port`"));
+        return Err(format!(
+            "`{host}` has the character `{wrong}` in its host; write letters, digits, `-`, `_`, `.` and `*`"
+        ));
     }
     Ok(Hosts::Name(name))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::collect::query::Query;
-use crate::collect::{COLLECTORS, Collector, Pace, Tunables};
+use crate::collect::{COLLECTORS, Collector, HostGroups, Pace, Tunables};
 use crate::config::{Config, Loaded, Mistakes};
 
 /// What was said of the times of one collector.
@@ -64,7 +64,9 @@ pub(super) fn queries(config: &Config) -> Vec<Arc<Query>> {
 
 /// What was said of what single collectors ask; for the rest mysqld_exporter's defaults.
 pub(super) fn tunables(config: &Config) -> Tunables {
-    let mut tunables = Tunables::default();
+    // Each was judged when it was read.
+    let host_groups = HostGroups::parse(&config.host_groups).unwrap_or_default();
+    let mut tunables = Tunables { host_groups, ..Tunables::default() };
     for (name, said) in &config.collectors {
         let said = said.clone();
         match name.as_str() {

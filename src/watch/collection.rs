@@ -12,7 +12,8 @@ use std::time::{Duration, SystemTime};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
-use super::headroom::Headroom;
+use super::door::{Door, Ports};
+use super::headroom::{Headroom, Limits};
 use super::pools::Opener;
 use super::target::Target;
 use crate::collect::{self, Ask, Collector, Facts, Known, Needs, Pace, Tunables, Why};
@@ -20,7 +21,7 @@ use crate::metrics::{Block, BlockBuilder};
 use crate::mysql::failure::{Failure, Phase, Reason};
 use crate::mysql::pool::{Lease, Pool, Refused, Which};
 use crate::mysql::rows::Rows;
-use crate::mysql::server::Server;
+use crate::mysql::server::{Flavor, Server};
 use crate::mysql::session::ends_session;
 
 /// What came of a round.
@@ -36,6 +37,10 @@ pub(super) struct Collection {
     pub(super) counted: Vec<(&'static str, Vec<Rows>)>,
     /// The account that the server took us for, where it was asked.
     pub(super) account: Option<String>,
+    /// The server's ports, where it has said them.
+    pub(super) ports: Option<Ports>,
+    /// How going in by a second door went, and where that is; nothing where nobody tried.
+    pub(super) entered: Option<Result<(Door, String), Failure>>,
 }
 
 /// What else is known after a round, from the same answers.
@@ -68,6 +73,12 @@ impl Found {
         let latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_of_it = |latest: &&Latest| latest.version == version && Instant::now() < latest.until;
         latest.as_ref().filter(is_of_it).map(|latest| latest.facts.clone())
+    }
+
+    /// Whether the account has a global right, as far as was found out.
+    pub(super) fn may(&self, right: &str) -> Option<bool> {
+        let latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.as_ref().map(|latest| latest.facts.may(&[right]))
     }
 
     /// The server may be set up otherwise now, or be another one.
@@ -140,9 +151,15 @@ pub(super) async fn collect(
     pool: Pool<Opener>,
     found: Found,
 ) -> Collection {
+    let errand = errand(&target, &collectors, is_long);
+    run(&errand, collectors, &Pooled { pool, is_long }, found).await
+}
+
+/// What the collectors of a round, or one that may take long, are told.
+pub(super) fn errand(target: &Target, collectors: &[&'static Collector], is_long: bool) -> Errand {
     let longest = collectors.iter().map(|collector| target.deadline(collector)).max();
     let within = if is_long { longest.unwrap_or_default() } else { target.timeout };
-    let errand = Errand {
+    Errand {
         label: target.label.clone(),
         tunables: target.tunables.clone(),
         needs: target.collectors.iter().map(|collector| collector.needs).collect(),
@@ -150,8 +167,7 @@ pub(super) async fn collect(
         server_limit: is_long.then(|| (within * 11 / 12).max(target.timeout)),
         deadline: Instant::now() + within,
         each: collectors.iter().map(|collector| (collector.name, target.deadline(collector))).collect(),
-    };
-    run(&errand, collectors, &Pooled { pool, is_long }, found).await
+    }
 }
 
 /// Sends collectors on an errand.
@@ -216,6 +232,8 @@ impl Collection {
             seen: Seen::default(),
             counted: Vec::new(),
             account: None,
+            ports: None,
+            entered: None,
         }
     }
 
@@ -228,16 +246,16 @@ impl Collection {
     }
 
     /// What the room below the limits, and losses, are judged by.
-    fn note(&mut self, collector: &Collector, answers: &[Rows]) {
+    fn note(&mut self, collector: &Collector, answers: &[Rows], flavor: Flavor) {
         let value = |name| answers.first().and_then(|rows| collect::value(rows, name));
         let seconds = |name| Duration::try_from_secs_f64(value(name)?).ok();
         if collector.name == "global_status" {
-            self.headroom.used = value("Threads_connected");
-            self.headroom.peak = value("Max_used_connections");
+            answers.iter().take(1).for_each(|status| self.headroom.status(status));
             self.seen.com_kill = value("Com_kill").map(|count| count as u64);
         }
         if collector.name == "global_variables" {
-            self.headroom.limit = value("max_connections");
+            self.ports = answers.first().map(Ports::read);
+            self.headroom.limits = answers.first().and_then(|variables| Limits::read(variables, flavor));
             self.seen.wait_timeout = seconds("wait_timeout");
             self.seen.interactive_timeout = seconds("interactive_timeout");
         }
@@ -348,7 +366,7 @@ impl<S: Source> Round<'_, S> {
             answers.push(line.query(bounded.as_deref().unwrap_or(sql), deadline).await?);
             self.has_answered = true;
         }
-        self.collection.note(collector, &answers);
+        self.collection.note(collector, &answers, server.flavor);
         let label = self.errand.label.clone();
         let is_ours = collector.is_ours();
         if is_ours || answers.iter().map(Rows::len).sum::<usize>() < MANY {

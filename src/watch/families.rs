@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::door::Door;
 use super::ladder::families::IdleInstruments;
 use super::loss::families::LossInstruments;
 use super::probe::Known;
@@ -47,7 +48,7 @@ crate::metrics! {
     DNS_CHANGES: counter "mysql_conn_dns_changes_total" {};
     /// Whether something can be had from this server (0 or 1), and if not, why: empty: it is there; version: this server does not have it; grant: the account lacks a right; off: it is switched off in the server; auth_plugin: the account's plugin is not known to the driver.
     FEATURE_SUPPORTED: gauge "mysql_conn_feature_supported" { feature, why };
-    /// Which port of the server is used (1 for one of them).
+    /// By which port of the server the collectors get in (1 for one of them): main; or, while the server refuses new connections by it since all are in use, admin (MySQL's `admin_port`) or extra (MariaDB's `extra_port`), where there is one (`second_door`).
     DOOR_IN_USE: gauge "mysql_conn_door_in_use" { door };
     /// Whether the collector's last run succeeded (0 or 1). A collector that this server cannot serve succeeds with nothing to say.
     COLLECTOR_SUCCESS: gauge "mysql_exporter_collector_success" { collector };
@@ -141,6 +142,7 @@ pub(super) struct TargetInstruments {
     pub(super) dns_addresses: GaugeVec,
     pub(super) dns_changes: IntCounter,
     features: GaugeVec,
+    doors: GaugeVec,
     collector_success: GaugeVec,
     pub(super) collector_duration: GaugeVec,
     collector_last_success: GaugeVec,
@@ -176,6 +178,7 @@ impl TargetInstruments {
             dns_addresses: all.gauges(&DNS_ADDRESSES),
             dns_changes: all.counter(&DNS_CHANGES),
             features: all.gauges(&FEATURE_SUPPORTED),
+            doors: all.gauges(&DOOR_IN_USE),
             collector_success: all.gauges(&COLLECTOR_SUCCESS),
             collector_duration: all.gauges(&COLLECTOR_DURATION),
             collector_last_success: all.gauges(&COLLECTOR_LAST_SUCCESS),
@@ -192,10 +195,7 @@ impl TargetInstruments {
         };
         instruments.all.gauge(&PROBE_INTERVAL).set(every.as_secs_f64());
         instruments.all.gauge(&CONNECTIONS_LIMIT).set(f64::from(instruments.budget.limit()));
-        let doors = instruments.all.gauges(&DOOR_IN_USE);
-        for (door, in_use) in [("main", 1.0), ("admin", 0.0), ("extra", 0.0)] {
-            doors.with_label_values(&[door]).set(in_use);
-        }
+        instruments.door(Door::Main);
         instruments.start_closed_sets_at_zero();
         instruments
     }
@@ -263,7 +263,7 @@ impl TargetInstruments {
             &facts.auth_plugin,
             tls.map_or("", |tls| &tls.version),
             tls.map_or("", |tls| &tls.cipher),
-            "main",
+            Door::Main.label(),
             match path {
                 Known::Is(path) => path.label(),
                 Known::NotAsked | Known::NotTold => "",
@@ -318,6 +318,13 @@ impl TargetInstruments {
             }
         }
         self.features.with_label_values(&[feature, missing.unwrap_or_default()]).set(f64::from(missing.is_none()));
+    }
+
+    /// By which port the collectors get in.
+    pub(super) fn door(&self, in_use: Door) {
+        for door in Door::ALL {
+            self.doors.with_label_values(&[door.label()]).set(f64::from(door == in_use));
+        }
     }
 
     pub(super) fn dropped(&self, dropped: Dropped) {

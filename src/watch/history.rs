@@ -162,6 +162,11 @@ impl History {
         (later().count() >= 2).then_some(false)
     }
 
+    /// Who is met behind the target, if that is one server.
+    pub(super) fn identity(&self) -> Option<&Identity> {
+        self.identities.latest.as_ref().filter(|_| !self.identities.several)
+    }
+
     /// Whether several servers were met behind the target while all was well.
     pub(super) fn several_identities(&self) -> bool {
         self.identities.several

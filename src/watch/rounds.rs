@@ -9,7 +9,8 @@ use tracing::{info, warn};
 use super::board::Slot;
 use super::clock::{Pace, Rhythm, lead};
 use super::collection::{Collected, Collection};
-use super::families::{Job, Run, TargetInstruments};
+use super::families::{Job, Run, TargetInstruments, unix_now};
+use super::headroom::{Limits, Peak};
 use super::snapshot::{CollectorResult, Snapshot};
 use super::target::Target;
 use crate::collect::{Collector, Why};
@@ -46,7 +47,8 @@ pub(super) struct Rounds {
     took: Duration,
     /// The server answered in the last round.
     had_answers: bool,
-    limit: Option<(f64, Instant)>,
+    limits: Option<(Limits, Instant)>,
+    peak: Peak,
     /// Collectors whose failure the log has told.
     told: Vec<&'static str>,
     /// When those that do not ask in every round last did.
@@ -67,7 +69,8 @@ impl Rounds {
             owed: false,
             took: Duration::ZERO,
             had_answers: false,
-            limit: None,
+            limits: None,
+            peak: Peak::default(),
             told: Vec::new(),
             asked: HashMap::new(),
             late: Vec::new(),
@@ -82,6 +85,11 @@ impl Rounds {
     /// Somebody gets in. Where the last round had nobody to ask there is nothing to show: it is made up for.
     pub(super) fn can_be_had(&mut self) {
         self.now |= !self.had_answers;
+    }
+
+    /// A round that was owed can be had after all.
+    pub(super) fn make_up(&mut self) {
+        self.now = true;
     }
 
     pub(super) fn owe(&mut self) {
@@ -185,11 +193,13 @@ impl Rounds {
         snapshot.connections = None;
         self.had_answers = answered.is_some();
         if let Some(at) = answered {
-            // The limit hardly ever changes: one round without it does not take the ratio away.
-            match collection.headroom.limit {
-                Some(limit) => self.limit = Some((limit, at + shown_for)),
-                None => collection.headroom.limit = self.limit.filter(|(_, until)| at < *until).map(|(limit, _)| limit),
+            // Limits hardly ever change: one round without them does not take the ratios away.
+            let headroom = &mut collection.headroom;
+            match headroom.limits {
+                Some(limits) => self.limits = Some((limits, at + shown_for)),
+                None => headroom.limits = self.limits.filter(|(_, until)| at < *until).map(|(limits, _)| limits),
             }
+            headroom.peak_at = self.peak.of(headroom, unix_now());
             snapshot.connections = collection.headroom.connections();
             slot.copied_by_us("headroom", collection.headroom.block(target.label.as_deref()), at + shown_for);
         }
@@ -210,7 +220,7 @@ impl Rounds {
             snapshot.account = Some(account);
         }
         for (collector, answers) in std::mem::take(&mut collection.counted) {
-            instruments.view.take(collector, &answers);
+            instruments.view.take(collector, &answers, &target.tunables.host_groups);
         }
         let (mut run, mut answered, mut said, mut again) = (Run::Ok, None, None, Vec::new());
         let mut results = Vec::with_capacity(collection.results.len());

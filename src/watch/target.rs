@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use super::agenda::{self, Limits};
 use super::backoff::Spacing;
+use super::door::Setting;
 use super::ladder;
 use super::pools::{Exercise, Plan};
 use super::recovery::Manner;
 use super::snapshot::Snapshot;
 use crate::collect::query::Query;
-use crate::collect::{self, COLLECTORS, Collector, Pace, Tunables};
+use crate::collect::{self, COLLECTORS, Collector, Pace, Tunables, host_groups};
 use crate::config::{self, Judges, Loaded, Mistakes};
 use crate::mysql::endpoint::Endpoint;
 use crate::mysql::handshake::{Access, SystemRoots, TlsPolicy};
@@ -36,6 +37,8 @@ pub struct Target {
     pub follows: bool,
     pub timeout: Duration,
     pub connect_timeout: Duration,
+    /// Where collectors get in when all connections are in use.
+    pub second_door: Setting,
     pub required: bool,
     pub connections: u32,
     /// The pools; collectors use the first.
@@ -61,6 +64,7 @@ pub struct Target {
 struct MadeOf {
     said: config::Target,
     collectors: Arc<BTreeMap<String, config::Collector>>,
+    host_groups: Vec<String>,
     /// Those that ask this target.
     queries: BTreeMap<String, config::Query>,
     label: Option<String>,
@@ -159,6 +163,8 @@ pub fn judges() -> Judges {
     Judges {
         address: |address| Endpoint::parse(address).map(drop),
         pattern: |pattern| Pattern::parse(pattern).map(drop),
+        host_group: |text| host_groups::group(text).map(drop),
+        door: Setting::judge,
         collectors: || COLLECTORS.iter().map(|collector| collector.name).collect(),
         collector: |name| match collect::named(name) {
             Some(_) => Ok(()),
@@ -193,7 +199,11 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
                 wrong(&format!("tls.{}", mistake.setting), format!("{file}{}", mistake.problem));
             }
         });
-        let (Ok(endpoint), Ok(tls)) = (endpoint, tls) else { continue };
+        let second_door = match &endpoint {
+            Ok(endpoint) => Setting::of(&target.second_door, endpoint).map_err(|says| wrong("second_door", says)),
+            Err(()) => Err(()),
+        };
+        let (Ok(endpoint), Ok(tls), Ok(second_door)) = (endpoint, tls, second_door) else { continue };
         let is_counted = !endpoint.is_local();
         // What mysqld_exporter's flags leave is one connection: collectors that take long must not hold it up.
         let has_overflow = target.pools.values().any(|pool| pool.max_overflow > 0);
@@ -210,6 +220,7 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
             made_of: MadeOf {
                 said: target.clone(),
                 collectors: said_of_collectors.clone(),
+                host_groups: config.host_groups.clone(),
                 queries: config.queries.iter().filter(|(asked, _)| is_asked(asked)).map(owned).collect(),
                 label: label.clone(),
                 files,
@@ -231,6 +242,7 @@ pub fn lower(loaded: &Loaded) -> Result<Vec<Arc<Target>>, Mistakes> {
             follows: config.drop_in.is_some(),
             timeout: target.timeout,
             connect_timeout: target.connect_timeout,
+            second_door,
             required: target.required,
             connections: target.connections + u32::from(needs_one_more),
             pools: pools(&target.pools, needs_one_more),

@@ -30,6 +30,8 @@ use super::canaries::Happened;
 use super::clock::Ticks;
 use super::collection::{self, Collection};
 use super::desk::{Judged, Note, Scene};
+use super::doorkeeper::{Doorkeeper, MainDoor};
+use super::entry::Entry;
 use super::events::What;
 use super::evidence::{self, Answer};
 use super::exercise;
@@ -47,6 +49,7 @@ use super::shelf::Taken;
 use super::snapshot::{ProbeResult, Snapshot};
 use super::told;
 use super::walks::Walks;
+use crate::collect::Collector;
 use crate::mysql::budget::Purpose;
 use crate::mysql::failure::{Failure, Phase, Reason};
 use crate::mysql::handshake::Facts;
@@ -122,6 +125,7 @@ struct Task {
     /// The path that was told last.
     path_told: Option<Path>,
     outage: Outage,
+    doors: Doorkeeper,
     /// There is something new to publish.
     news: bool,
 }
@@ -178,6 +182,7 @@ impl Task {
             path: Known::NotAsked,
             path_told: None,
             outage: Outage::default(),
+            doors: Doorkeeper::new(&seat),
             news: true,
             seat,
         }
@@ -394,6 +399,7 @@ impl Task {
         self.books.desk.history().attempted(now, fresh);
         self.books.desk.can_be_asked(now);
         self.failure = None;
+        self.doors.main_opened(&facts);
         self.seat.pools.gate().open(facts);
         self.rounds.can_be_had();
         let change = self.books.recovery.good(attempt, now);
@@ -426,6 +432,9 @@ impl Task {
             self.idle.make_room();
             self.books.recovery.left(now);
         }
+        if self.entry().is_some() {
+            self.rounds.can_be_had();
+        }
     }
 
     /// A probe has failed, for whoever counts them.
@@ -440,7 +449,10 @@ impl Task {
         Arc::make_mut(&mut self.snapshot.hour).failed(SystemTime::now());
         self.snapshot.probe = Some(result(Some(failure), phases, None));
         if self.rounds.take_owed() {
-            self.nobody_to_ask();
+            match self.entry() {
+                Some(_) => self.rounds.make_up(),
+                None => self.nobody_to_ask(),
+            }
         }
     }
 
@@ -477,11 +489,14 @@ impl Task {
             self.seat.instruments.lag.observe(lag.as_secs_f64());
         }
         self.rounds.begin(now);
-        let pool = self.seat.pools.first();
+        let pool = self.seat.pools.first().clone();
         let can_be_had = self.seat.pools.gate().is_open() || pool.holds(0);
         if self.seat.pools.gate().is_silent() {
             // Each further connection that is asked and given up is one more that the server counts as aborted.
             return self.rounds.owe();
+        }
+        if let Some(entry) = self.entry() {
+            return self.collect_by(entry);
         }
         if !can_be_had && self.probing.is_some() {
             // A connection is opened only where a probe has just got in, and one is finding out: its success collects.
@@ -490,11 +505,28 @@ impl Task {
         if !can_be_had {
             return self.nobody_to_ask();
         }
+        let quick = self.quick(now);
         let Seat { target, found, .. } = &self.seat;
-        let quick = self.rounds.wanted(target, now);
-        let quick = self.rounds.order(quick);
-        let collecting = collection::collect(target.clone(), quick, false, pool.clone(), found.clone());
+        let collecting = collection::collect(target.clone(), quick, false, pool, found.clone());
         self.collecting = Some(Box::pin(collecting));
+    }
+
+    /// The collectors of a round that begins now.
+    fn quick(&mut self, now: Instant) -> Vec<&'static Collector> {
+        let quick = self.rounds.wanted(&self.seat.target, now);
+        self.rounds.order(quick)
+    }
+
+    /// The second door, while nobody gets in by the main one since all connections are in use.
+    fn entry(&mut self) -> Option<Entry> {
+        let failure = self.failure.as_ref();
+        let main = MainDoor { failure, path: self.path_told, identity: self.books.desk.history().identity() };
+        self.doors.entry(main, Instant::now())
+    }
+
+    fn collect_by(&mut self, entry: Entry) {
+        let quick = self.quick(Instant::now());
+        self.collecting = Some(Box::pin(entry.collect(quick)));
     }
 
     fn walk_due(&mut self) {
@@ -553,8 +585,10 @@ impl Task {
         self.collection_ended(Rounds::nobody(&self.seat.target));
     }
 
-    fn collection_ended(&mut self, collection: Collection) {
+    fn collection_ended(&mut self, mut collection: Collection) {
         self.news = true;
+        let main = MainDoor { failure: self.failure.as_ref(), path: self.path_told, identity: None };
+        self.doors.collected(&mut collection, main, Instant::now());
         let Seat { target, slot, instruments, pools, .. } = &self.seat;
         let (seen, used) = (collection.seen, collection.headroom.connections());
         if collection.is_silent() {
@@ -585,13 +619,17 @@ impl Task {
     /// A round that has told what it brought is followed by those whose answers may be large. Where those of the round
     /// before are still at it, they are left alone.
     fn go_on_behind(&mut self) {
-        let Seat { target, found, pools, .. } = &self.seat;
-        let behind = target.behind();
+        let behind = self.seat.target.behind();
         if self.behind.is_some() || behind.is_empty() {
             return;
         }
-        let collecting = collection::collect(target.clone(), behind, false, pools.first().clone(), found.clone());
-        self.behind = Some(Box::pin(collecting));
+        self.behind = Some(match self.entry() {
+            Some(entry) => Box::pin(entry.collect(behind)),
+            None => {
+                let Seat { target, found, pools, .. } = &self.seat;
+                Box::pin(collection::collect(target.clone(), behind, false, pools.first().clone(), found.clone()))
+            }
+        });
     }
 
     /// Some connection has answered at that time.
@@ -851,6 +889,7 @@ impl Task {
         self.news = true;
         let dropped = self.seat.pools.recover();
         self.seat.found.forget();
+        self.doors.try_again();
         self.seat.tell(What::RecoverAsked { closed: dropped.closed as u64, in_use: dropped.marked as u64 });
         self.books.recovery.wanted(now);
     }

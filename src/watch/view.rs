@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::collect::HostGroups;
 use crate::collect::accounts::OPENED;
 use crate::collect::host_cache::{self, BEFORE_KINDS, KINDS};
 use crate::collect::server_errors::{self, ABOUT_CONNECTIONS};
@@ -55,17 +56,17 @@ impl View {
         }
     }
 
-    /// Takes what a collector's statements were answered.
-    pub(super) fn take(&self, collector: &str, answers: &[Rows]) {
+    /// Takes what a collector's statements were answered. Hosts are told by their groups.
+    pub(super) fn take(&self, collector: &str, answers: &[Rows], groups: &HostGroups) {
         match (collector, answers) {
-            ("conn.accounts", [sum, rows]) => self.accounts(sum, rows),
+            ("conn.accounts", [sum, rows]) => self.accounts(sum, rows, groups),
             ("conn.server_errors", [rows]) => self.errors(rows),
             ("conn.host_cache", [rows]) => self.host_cache(rows),
             _ => {}
         }
     }
 
-    fn accounts(&self, sum: &Rows, rows: &Rows) {
+    fn accounts(&self, sum: &Rows, rows: &Rows, groups: &HostGroups) {
         let mut state = self.state();
         let state = &mut *state;
         let now: Vec<([String; 2], u64)> = rows
@@ -82,7 +83,9 @@ impl View {
         let seen: u64 = of_rows.iter().map(|(_, difference)| difference).sum();
         let before = state.all_opened.replace(all);
         let beyond = before.and_then(|before| all.checked_sub(before)).unwrap_or_default().saturating_sub(seen);
-        for (pair, difference) in of_rows {
+        for ([user, host], difference) in of_rows {
+            // The server's sums are of hosts; what they grew by is told of their group.
+            let pair = [user, groups.of(&host).to_owned()];
             let [user, host] = match state.pairs.keep(&pair, PAIRS) {
                 true => pair,
                 false => [OTHER.to_owned(), OTHER.to_owned()],
@@ -184,12 +187,13 @@ mod tests {
     struct World {
         all: Instruments,
         view: View,
+        groups: HostGroups,
     }
 
     impl World {
         fn new() -> World {
             let all = Instruments::default();
-            World { view: View::new(&all), all }
+            World { view: View::new(&all), all, groups: HostGroups::default() }
         }
 
         fn accounts(&self, sum: u64, rows: &[(&str, &str, u64)]) {
@@ -200,7 +204,7 @@ mod tests {
             let sum = Rows::of(&["s"], [vec![Some(sum.as_str())]]);
             let rows = rows.iter().map(|row| row.iter().map(|text| Some(text.as_str())).collect());
             let rows = Rows::of(&["u", "h", "n"], rows);
-            self.view.take("conn.accounts", &[sum, rows]);
+            self.view.take("conn.accounts", &[sum, rows], &self.groups);
         }
 
         fn lines(&self) -> Vec<String> {
@@ -298,11 +302,32 @@ mod tests {
     }
 
     #[test]
+    fn hosts_of_a_group_are_counted_together() {
+        let groups = HostGroups::parse(&["h*=web".to_owned()]).expect("good");
+        let world = World { groups, ..World::new() };
+        world.accounts(0, &[]);
+        let names: Vec<String> = (0..40).map(|n| format!("h{n}")).collect();
+        let rows: Vec<(&str, &str, u64)> = names.iter().map(|host| ("shop", &**host, 2)).collect();
+        world.accounts(83, &[&rows[..], &[("shop", "x", 3)]].concat());
+        let opened = |host, n| format!("mysql_conn_sessions_opened_total{{host_group=\"{host}\",user=\"shop\"}} {n}");
+        let lines = || {
+            let mut lines = world.lines();
+            lines.sort();
+            lines
+        };
+        assert_eq!(lines(), [opened("web", 80), opened("x", 3)]);
+        // One of them is forgotten by the server and comes again.
+        world.accounts(81, &[&rows[1..], &[("shop", "x", 3)]].concat());
+        world.accounts(82, &[&rows[1..], &[("shop", "h0", 1), ("shop", "x", 3)]].concat());
+        assert_eq!(lines(), [opened("web", 81), opened("x", 3)]);
+    }
+
+    #[test]
     fn errors_are_told_by_their_numbers_and_the_rest_together() {
         let world = World::new();
         let take = |rows: &[(&str, &str, &str)]| {
             let rows = rows.iter().map(|(user, errno, sum)| vec![Some(*user), Some(*errno), Some(*sum)]);
-            world.view.take("conn.server_errors", &[Rows::of(&["u", "e", "n"], rows)]);
+            world.view.take("conn.server_errors", &[Rows::of(&["u", "e", "n"], rows)], &world.groups);
         };
         take(&[("shop", "1045", "5")]);
         take(&[("shop", "1045", "7"), ("shop", "1064", "3"), ("shop", "1146", "1")]);
@@ -323,7 +348,8 @@ mod tests {
             let at = KINDS.iter().position(|kind| *kind == "handshake").expect("a kind");
             let row =
                 (0..BEFORE_KINDS + KINDS.len()).map(|column| (column == BEFORE_KINDS + at).then_some(count.as_str()));
-            world.view.take("conn.host_cache", &[Rows::of(&vec!["c"; BEFORE_KINDS + KINDS.len()], [row.collect()])]);
+            let rows = Rows::of(&vec!["c"; BEFORE_KINDS + KINDS.len()], [row.collect()]);
+            world.view.take("conn.host_cache", &[rows], &world.groups);
         };
         for handshake in [5, 8, 2, 3] {
             take(handshake);

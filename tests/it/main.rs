@@ -33,6 +33,7 @@ mod watched;
 mod faults;
 mod ladder;
 mod storm;
+mod doors;
 mod asked;
 mod tuned;
 mod scraped;

@@ -23,6 +23,10 @@ impl What {
                 Some(seen_as) => format!("the path to the server is {path}; it sees us as {seen_as}"),
                 None => format!("the path to the server is {path}"),
             },
+            What::Door { door, address: Some(address) } => {
+                format!("the server is full: collectors get in by its {door} port, {address}")
+            }
+            What::Door { door, address: None } => format!("collectors get in by the {door} port again"),
             What::Addresses { before, after } => {
                 format!("the name has other addresses: {}, before {}", after.join(", "), before.join(", "))
             }

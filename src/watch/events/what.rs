@@ -36,6 +36,11 @@ pub enum What {
         path: &'static str,
         seen_as: Option<String>,
     },
+    /// Collectors get in by another port: `main`, or `admin` or `extra` at this address while the main one is full.
+    Door {
+        door: &'static str,
+        address: Option<String>,
+    },
     /// The target's name resolves to other addresses than before.
     Addresses {
         before: Vec<String>,
@@ -101,7 +106,7 @@ pub struct Loss {
 }
 
 impl What {
-    pub const KINDS: [&str; 12] = [
+    pub const KINDS: [&str; 13] = [
         "lost",
         "state",
         "recovered",
@@ -109,6 +114,7 @@ impl What {
         "circuit_opened",
         "circuit_closed",
         "path",
+        "door",
         "addresses",
         "idle_limit",
         "recover_asked",
@@ -126,6 +132,7 @@ impl What {
             What::CircuitOpened { .. } => "circuit_opened",
             What::CircuitClosed => "circuit_closed",
             What::Path { .. } => "path",
+            What::Door { .. } => "door",
             What::Addresses { .. } => "addresses",
             What::IdleLimit { .. } => "idle_limit",
             What::RecoverAsked { .. } => "recover_asked",
@@ -138,7 +145,9 @@ impl What {
     /// be found.
     pub(super) fn folded_within(&self) -> Duration {
         match self {
-            What::State { .. } | What::Recovered { .. } | What::OutageEnded { .. } => Duration::from_secs(10),
+            What::State { .. } | What::Recovered { .. } | What::OutageEnded { .. } | What::Door { .. } => {
+                Duration::from_secs(10)
+            }
             _ => Duration::from_secs(60),
         }
     }
@@ -194,6 +203,9 @@ impl What {
             What::CircuitClosed => info!(target = %target, count, "attempts are no longer suspended"),
             What::Path { path, seen_as } => {
                 info!(target = %target, path, seen_as = seen_as.as_deref(), count, "path to the server");
+            }
+            What::Door { door, address } => {
+                info!(target = %target, door, address = address.as_deref(), count, "collectors get in by this door");
             }
             What::Addresses { before, after } => {
                 info!(target = %target, before = before.join(","), after = after.join(","), count,
