@@ -59,7 +59,7 @@ pub(super) const ASSETS: [(&str, &str, &str); 3] = [
 /// Answers with one of them.
 pub(super) fn part(path: &str) -> Option<Reply> {
     let (_, content_type, body) = ASSETS.iter().find(|(known, ..)| *known == path)?;
-    Some(asset(content_type, *body))
+    Some(asset(content_type, body))
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ pub const RUNBOOKS: &[Asset] = assets! {
 };
 
 /// Where texts of this project say that runbooks are.
-const RUNBOOKS_AT: &str = "docs/runbooks/";
+const RUNBOOKS_AT: &str = "docs/runbooks";
 
 /// Where the rules say that dashboards are: Grafana's paths.
 const DASHBOARDS_AT: &str = "dashboard: '/d/";
@@ -60,7 +60,7 @@ const DASHBOARDS_AT: &str = "dashboard: '/d/";
 impl Asset {
     /// The text, with runbooks below `runbooks` and dashboards at the Grafana of that address.
     pub fn placed(&self, runbooks: &str, grafana: Option<&str>) -> String {
-        let text = self.text.replace(RUNBOOKS_AT, &format!("{}/", runbooks.trim_end_matches('/')));
+        let text = self.text.replace(RUNBOOKS_AT, runbooks.trim_end_matches('/'));
         match grafana {
             Some(grafana) => text.replace(DASHBOARDS_AT, &format!("dashboard: '{}/d/", grafana.trim_end_matches('/'))),
             None => text,

@@ -267,7 +267,7 @@ impl Slot {
     pub fn series_beside(&self, name: &str) -> usize {
         let state = self.state();
         let copied = state.copied.iter().filter(|(other, _)| *other != name).map(|(_, copied)| copied.series);
-        state.own.series() + copied.sum::<usize>()
+        state.own.series() + state.judged.series() + copied.sum::<usize>()
     }
 
     fn blocks(&self, collectors: &[String], now: Instant, out: &mut Vec<Arc<Block>>) {

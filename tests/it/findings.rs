@@ -272,7 +272,23 @@ async fn connections_that_end_or_begin_badly() {
             Conn::new(plain(&server, "goneaway").pass(Some("wrong"))).await.expect_err("the password is wrong");
         }
         settled(&server, "Aborted_connects").await;
-        let finding = heals(&server, &configuration, "aborted_connects", Severity::Warning).await;
+        let finding = if kind.is_mariadb() {
+            heals(&server, &configuration, "aborted_connects", Severity::Warning).await
+        } else {
+            // MySQL does not begin that count anew: a daemon judges by what it has seen itself.
+            let finding = diagnose(&configuration).await.expect("aborted_connects");
+            assert!(!finding.changes[0].sql.iter().any(|sql| sql.contains("FLUSH")), "{finding:#?}");
+            carry_out(&server, &finding, 0).await;
+            let daemon = Daemon::start(&configuration).await;
+            let labels = "finding=\"aborted_connects\",severity=\"warning\"";
+            daemon
+                .until(Duration::from_secs(10), "a judgement without it", |seen| {
+                    seen.has_copied() && seen.of("mysql_conn_finding", labels) == Some(0.0)
+                })
+                .await;
+            daemon.stop().await;
+            finding
+        };
         assert!(finding.seen.contains("wrong passwords"), "{kind:?}: {finding:#?}");
     }
 }
@@ -472,7 +488,12 @@ fn masked(text: &str, server: &Server) -> String {
         let (number, after) = (&rest[start..end], &rest[end..]);
         let is_time =
             [" ms", " s,", " s\n", " s of", " s;", " new ones", " min"].iter().any(|unit| after.starts_with(unit));
-        masked.push_str(if is_time { "#" } else { number });
+        // The connection that the test itself has just left may still be there.
+        let is_peak = after.starts_with(" or more for a peak")
+            || ["at most ", "peak of ", "  max_connections ", "of each host ", "back_log "]
+                .iter()
+                .any(|words| text[..text.len() - rest.len() + start].ends_with(words));
+        masked.push_str(if is_time || is_peak { "#" } else { number });
         rest = after;
     }
     masked + rest

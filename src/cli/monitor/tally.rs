@@ -43,7 +43,7 @@ impl Tally {
 
     fn keep(&mut self, took: Duration) {
         let every = self.every.max(1);
-        if (self.probes - self.failed) % every == 0 {
+        if (self.probes - self.failed).is_multiple_of(every) {
             self.times.push(took);
         }
         if self.times.len() >= KEPT {
