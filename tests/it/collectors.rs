@@ -135,7 +135,7 @@ fn values(text: &str) -> BTreeMap<String, f64> {
 }
 
 /// Values that may differ, each with its reason.
-const OTHERWISE: [(&str, &str); 12] = [
+const OTHERWISE: [(&str, &str); 19] = [
     ("mysql_exporter_", "of the exporters themselves"),
     ("mysqld_exporter_", "of the exporter itself"),
     ("mysql_global_status_ssl_", "of the connection that asks: ours is encrypted"),
@@ -149,6 +149,14 @@ const OTHERWISE: [(&str, &str); 12] = [
     // not, and no host of theirs.
     ("mysql_info_schema_processlist_", "of the connections there are"),
     ("mysql_sys_current_memory_bytes", "the server's own threads take and give back memory"),
+    // Ours goes on after its answers are read; theirs has left by then.
+    ("mysql_global_status_buffer_pool_pages", "temporary tables of who asks take pages and give them back"),
+    ("mysql_global_status_innodb_buffer_pool_bytes_data", "temporary tables of who asks take pages and give them back"),
+    ("mysql_global_status_buffer_pool_dirty_pages", "pages are written at leisure"),
+    ("mysql_global_status_innodb_buffer_pool_bytes_dirty", "pages are written at leisure"),
+    ("mysql_info_schema_innodb_metrics_buffer_buffer_pool_bytes_data", "the same, by another table"),
+    ("mysql_info_schema_innodb_metrics_buffer_buffer_pool_pages_", "the same, by another table"),
+    ("mysql_info_schema_innodb_metrics_buffer_pool_pages", "the same, by another table"),
     ("mysql_info_schema_innodb_metrics_buffer_buffer_pool_bytes_dirty", "pages are written at leisure"),
     ("mysql_info_schema_innodb_metrics_buffer_pool_dirty_pages", "pages are written at leisure"),
 ];
