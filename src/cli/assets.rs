@@ -10,33 +10,39 @@ use crate::report::assets::{Asset, DASHBOARDS, RULES, RUNBOOKS};
 /// Where `alerts` puts the runbooks, below its folder; rules name them so when no other place is given.
 const RUNBOOKS_IN: &str = "runbooks";
 
-/// Writes the dashboards.
+/// Writes the dashboards. Without a place of the operator's own they name the runbooks as this project's pages do.
 pub(super) fn dashboards(directory: &Path, runbooks: Option<&str>, force: bool) -> Exit {
-    let texts = DASHBOARDS.iter().map(|asset| (asset.name.to_owned(), placed(asset, runbooks, None))).collect();
+    if let Some(mistake) = flaw("--runbook-base", runbooks) {
+        return complain(&mistake);
+    }
+    let text = |asset: &Asset| runbooks.map_or(asset.text.to_owned(), |runbooks| asset.placed(runbooks, None));
+    let texts = DASHBOARDS.iter().map(|asset| (asset.name.to_owned(), text(asset))).collect();
     write(directory, texts, force)
 }
 
 /// Writes the rules and their runbooks.
 pub(super) fn alerts(directory: &Path, runbooks: Option<&str>, grafana: Option<&str>, force: bool) -> Exit {
-    for (flag, address) in [("--runbook-base", runbooks), ("--grafana-url", grafana)] {
-        if let Some(address) = address
-            && !(address.starts_with("http://") || address.starts_with("https://") || address.starts_with('/'))
-        {
-            return complain(&format!(
-                "error: {flag}: `{address}` is no address to put before a name\n  hint: write it as \
-                 `https://wiki.example/mysql/`"
-            ));
-        }
+    if let Some(mistake) = flaw("--runbook-base", runbooks).or_else(|| flaw("--grafana-url", grafana)) {
+        return complain(&mistake);
     }
+    let runbooks = runbooks.unwrap_or(RUNBOOKS_IN);
     let mut texts: Vec<_> =
-        RULES.iter().map(|asset| (asset.name.to_owned(), placed(asset, runbooks, grafana))).collect();
+        RULES.iter().map(|asset| (asset.name.to_owned(), asset.placed(runbooks, grafana))).collect();
     // As they are: what they say of one another are paths beside them.
     texts.extend(RUNBOOKS.iter().map(|asset| (format!("{RUNBOOKS_IN}/{}", asset.name), asset.text.to_owned())));
     write(directory, texts, force)
 }
 
-fn placed(asset: &Asset, runbooks: Option<&str>, grafana: Option<&str>) -> String {
-    asset.placed(runbooks.unwrap_or(RUNBOOKS_IN), grafana)
+/// What is wrong with an address that is to stand before names.
+fn flaw(flag: &str, address: Option<&str>) -> Option<String> {
+    let address = address?;
+    let is_good = ["http://", "https://", "/"].iter().any(|start| address.starts_with(start));
+    (!is_good).then(|| {
+        format!(
+            "error: {flag}: `{address}` is no address to put before a name\n  hint: write it as \
+             `https://wiki.example/mysql/`"
+        )
+    })
 }
 
 /// All of them or, where one would be lost by it, none.
@@ -69,5 +75,5 @@ fn write(directory: &Path, texts: Vec<(String, String)>, force: bool) -> Exit {
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> String {
-    format!("error: cannot write {}\n  cause: {error}", path.display())
+    format!("error: cannot write {}\n  cause: {error}\n  hint: name a folder that may be written", path.display())
 }

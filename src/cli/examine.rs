@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
+use futures_util::StreamExt;
+use futures_util::stream;
 use tokio::time::Instant;
 
+use super::checked::AT_ONCE;
 use super::daemon::{self, At, Found};
 use super::exit::{Exit, complain, report};
 use super::output::Output;
 use super::runtime;
 use super::targets::chosen;
 use crate::config::{Loaded, Mistakes};
-use crate::http::{Client, Unanswered};
+use crate::http::{Client, Unanswered, encoded};
 use crate::report::judge::judge;
 use crate::report::picture::{Picture, picture};
 use crate::watch::finding::Severity;
@@ -26,9 +28,6 @@ pub(super) enum Part {
     /// The findings with their advice.
     Diagnosis,
 }
-
-/// How many targets are looked at at once: more of them would measure each other.
-const AT_ONCE: usize = 8;
 
 /// Tells of the named targets, in the order of their names: what a running daemon knows, else what a look shows. The exit
 /// code is that of the worst finding.
@@ -56,12 +55,6 @@ pub(super) fn examine(
 async fn ask(client: &Client, names: &[String]) -> Result<Vec<Picture>, Unanswered> {
     let query: Vec<String> = names.iter().map(|name| format!("target={}", encoded(name))).collect();
     client.get(&format!("/api/status?{}", query.join("&"))).await?.json()
-}
-
-/// A name as it stands in a query.
-fn encoded(name: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    name.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 fn tell(pictures: &[Picture], part: Part, output: Output) -> Exit {
@@ -109,20 +102,11 @@ impl Diagnosis<'_> {
 }
 
 async fn look_at_all(targets: Vec<Arc<Target>>) -> Vec<Picture> {
-    let mut looks = JoinSet::new();
-    let mut pictures = Vec::with_capacity(targets.len());
-    for target in targets {
-        if looks.len() >= AT_ONCE {
-            pictures.extend(looks.join_next().await.and_then(Result::ok));
-        }
-        looks.spawn(async move {
-            let slot = look(&target).await;
-            let now = Instant::now();
-            judge(&slot, None, now);
-            picture(&slot, now)
-        });
-    }
-    pictures.extend(looks.join_all().await);
-    pictures.sort_by(|one, other| one.target.cmp(&other.target));
-    pictures
+    let looks = targets.iter().map(|target| async move {
+        let slot = look(target).await;
+        let now = Instant::now();
+        judge(&slot, None, now);
+        picture(&slot, now)
+    });
+    stream::iter(looks).buffered(AT_ONCE).collect().await
 }

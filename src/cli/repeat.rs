@@ -44,9 +44,7 @@ impl Ends {
             _ = hangup.recv() => {}
         }
     }
-}
 
-impl Ends {
     /// Does work whose end is near, also when somebody wants the end meanwhile: connections are to be left in order.
     /// Says whether somebody did; who wants it twice does not want to wait, and nothing comes of the work.
     pub(super) async fn after<T>(&mut self, work: impl Future<Output = T>) -> (Option<T>, bool) {

@@ -2,127 +2,20 @@
 //!
 //! Whether the board is a daemon's or was filled by one look from the command line makes no difference here.
 
-use std::fmt::Write as _;
+mod shape;
+mod told;
+
 use std::time::SystemTime;
 
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::diagnose::Facts;
-use super::diagnose::words::{bytes, count, duration, percent, with_spare};
+use super::diagnose::words::{bytes, duration, with_spare};
 use super::health::see;
-use super::sizing::{Figures, Sizing, sizing};
+use super::sizing::sizing;
 use crate::watch::board::Slot;
-use crate::watch::finding::{Finding, Severity};
 
-/// One target, as it is known now.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Picture {
-    pub target: String,
-    pub address: String,
-    pub required: bool,
-    /// Whether some connection answers.
-    pub up: bool,
-    pub state: String,
-    pub probe: Option<Probe>,
-    pub server: Option<Server>,
-    pub pools: Vec<Pool>,
-    pub limits: Vec<Limit>,
-    pub settings: Vec<Setting>,
-    pub sessions: Vec<Session>,
-    pub rests: Vec<Rest>,
-    pub findings: Vec<Finding>,
-    pub sizing: Option<Sizing>,
-}
-
-/// How the last fresh login went.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Probe {
-    pub at: String,
-    pub success: bool,
-    /// Seconds by phase, in their order.
-    pub phases: Vec<(String, f64)>,
-    pub phase: Option<String>,
-    pub reason: Option<String>,
-    pub errno: Option<u16>,
-    pub detail: Option<String>,
-    pub hint: Option<String>,
-}
-
-/// Who answers, and how it is reached.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Server {
-    pub flavor: String,
-    pub version: String,
-    pub uptime_seconds: Option<f64>,
-    /// The account as the server knows it.
-    pub account: Option<String>,
-    pub auth_plugin: String,
-    /// Empty without TLS.
-    pub tls_version: String,
-    pub tls_cipher: String,
-    pub certificate_not_after: Option<String>,
-    /// direct or proxied; empty while not known.
-    pub path: String,
-    pub door: String,
-    /// Who ends idle connections first, as far as was tried: server, middlebox, none_seen.
-    pub idle_limit_owner: Option<String>,
-    pub idle_safe_lifetime_seconds: Option<f64>,
-}
-
-/// A pool of ours.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Pool {
-    pub name: String,
-    pub idle: f64,
-    pub used: f64,
-    pub size: f64,
-    pub max_overflow: f64,
-    pub recycle_seconds: Option<f64>,
-    pub lost: f64,
-}
-
-/// Connections against a limit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Limit {
-    pub scope: String,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub user: String,
-    pub used: Option<f64>,
-    pub limit: f64,
-    /// The most that were in use, where the server remembers it.
-    pub peak: Option<f64>,
-}
-
-/// A setting of the server beside what is wise.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Setting {
-    pub name: String,
-    pub value: f64,
-    pub shown: String,
-    pub wise: String,
-    pub is_wise: bool,
-}
-
-/// Sessions that are alike.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Session {
-    pub user: String,
-    pub host: String,
-    pub program: String,
-    pub connections: f64,
-    pub sleeping: f64,
-}
-
-/// How an account's sessions rest.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Rest {
-    pub user: String,
-    pub oldest_seconds: f64,
-    pub near_timeout: f64,
-    pub in_transaction: f64,
-    pub in_transaction_oldest_seconds: f64,
-}
+pub use shape::{Limit, Picture, Pool, Probe, Rest, Server, Session, Setting};
 
 /// How many groups of sessions are told.
 const TOP: usize = 10;
@@ -320,208 +213,6 @@ fn time(at: SystemTime) -> String {
     humantime::format_rfc3339_seconds(at).to_string()
 }
 
-impl Picture {
-    /// How bad the worst finding is.
-    pub fn worst(&self) -> Option<Severity> {
-        self.findings.iter().map(|finding| finding.severity).max()
-    }
-
-    /// The findings alone, with the figures that fit the site.
-    pub fn diagnosis(&self) -> String {
-        let mut text = String::new();
-        let verdict = if self.findings.is_empty() { "nothing is wrong".to_owned() } else { self.verdict() };
-        line(&mut text, format_args!("{}: {verdict}", self.head()));
-        for finding in &self.findings {
-            push_finding(&mut text, finding);
-        }
-        if let Some(sizing) = &self.sizing {
-            push_sizing(&mut text, sizing);
-        }
-        text
-    }
-
-    /// Everything, for a person.
-    pub fn told(&self) -> String {
-        let mut text = String::new();
-        line(&mut text, format_args!("{}: {}", self.head(), self.reach()));
-        if let Some(Probe { success: false, detail: Some(detail), hint, .. }) = &self.probe {
-            line(&mut text, format_args!("  cause: {detail}"));
-            if let Some(hint) = hint {
-                line(&mut text, format_args!("  hint: {hint}"));
-            }
-        }
-        if let Some(server) = &self.server {
-            push_server(&mut text, server);
-        }
-        self.push_connections(&mut text);
-        if !self.settings.is_empty() {
-            line(&mut text, format_args!("  settings"));
-            for Setting { name, shown, wise, is_wise, .. } in &self.settings {
-                let mark = if *is_wise { ' ' } else { '!' };
-                line(&mut text, format_args!("  {mark} {name:<21}{shown:>12}   wise: {wise}"));
-            }
-        }
-        self.push_sessions(&mut text);
-        line(&mut text, format_args!("  findings: {}", self.verdict()));
-        for finding in &self.findings {
-            line(&mut text, format_args!("    {}: {} ({})", finding.severity.label(), finding.title, finding.name));
-        }
-        text
-    }
-
-    fn head(&self) -> String {
-        let optional = if self.required { "" } else { ", not required" };
-        format!("{} ({}{optional})", self.target, self.address)
-    }
-
-    fn reach(&self) -> String {
-        match &self.probe {
-            None => "not probed yet".to_owned(),
-            Some(Probe { success: true, phases, .. }) => {
-                let took: f64 = phases.iter().map(|(_, seconds)| seconds).sum();
-                format!("reachable, {}, a login takes {:.3} ms", self.state, took * 1000.0)
-            }
-            Some(Probe { phase, reason, errno, .. }) => {
-                let text = |word: &Option<String>| word.clone().unwrap_or_default();
-                let errno = errno.map(|errno| format!(" ({errno})")).unwrap_or_default();
-                format!("not reachable, {}: {} in phase {}{errno}", self.state, text(reason), text(phase))
-            }
-        }
-    }
-
-    fn verdict(&self) -> String {
-        let of = |severity| self.findings.iter().filter(|finding| finding.severity == severity).count();
-        let parts: Vec<String> = [Severity::Critical, Severity::Warning, Severity::Info]
-            .into_iter()
-            .filter(|severity| of(*severity) > 0)
-            .map(|severity| format!("{} {}", of(severity), severity.label()))
-            .collect();
-        if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
-    }
-
-    fn push_connections(&self, text: &mut String) {
-        for pool in &self.pools {
-            let Pool { name, idle, used, size, max_overflow, recycle_seconds, lost } = pool;
-            let recycle = recycle_seconds.map_or("never".to_owned(), duration);
-            line(
-                text,
-                format_args!(
-                    "  pool {name}: {idle:.0} idle, {used:.0} used of {size:.0} + {max_overflow:.0}, recycled after {recycle}, \
-                     {lost:.0} lost"
-                ),
-            );
-        }
-        for limit in &self.limits {
-            let whose = match limit.user.as_str() {
-                "" => limit.scope.clone(),
-                user => format!("{} {user}", limit.scope),
-            };
-            let share = |used: f64| if limit.limit > 0.0 { percent(used / limit.limit) } else { "all".to_owned() };
-            let used = limit.used.map_or("unknown".to_owned(), |used| format!("{used:.0} ({})", share(used)));
-            let peak = limit.peak.map(|peak| format!(", at most {peak:.0}")).unwrap_or_default();
-            line(text, format_args!("  connections of {whose}: {used} of {:.0}{peak}", limit.limit));
-        }
-    }
-
-    fn push_sessions(&self, text: &mut String) {
-        if !self.sessions.is_empty() {
-            line(text, format_args!("  sessions"));
-        }
-        for Session { user, host, program, connections, sleeping } in &self.sessions {
-            let program = if program.is_empty() { String::new() } else { format!(" by {program}") };
-            line(text, format_args!("    {user} from {host}{program}: {connections:.0}, of which {sleeping:.0} rest"));
-        }
-        for rest in &self.rests {
-            let near = match rest.near_timeout {
-                0.0 => String::new(),
-                near => format!(", {near:.0} near wait_timeout"),
-            };
-            let transaction = match rest.in_transaction {
-                0.0 => String::new(),
-                some => format!(
-                    ", {} in a transaction for up to {}",
-                    count(some, "rests", "rest"),
-                    duration(rest.in_transaction_oldest_seconds)
-                ),
-            };
-            let oldest = duration(rest.oldest_seconds);
-            line(text, format_args!("    {} rests for up to {oldest}{near}{transaction}", rest.user));
-        }
-    }
-}
-
-fn push_server(text: &mut String, server: &Server) {
-    let uptime = server.uptime_seconds.map(|uptime| format!(", up {}", duration(uptime))).unwrap_or_default();
-    line(text, format_args!("  server: {} {}{uptime}", server.flavor, server.version));
-    let tls = match server.tls_version.as_str() {
-        "" => "without TLS".to_owned(),
-        version => format!("{version} with {}", server.tls_cipher),
-    };
-    let until = server.certificate_not_after.as_ref().map(|at| format!(", certificate until {at}")).unwrap_or_default();
-    let path = if server.path.is_empty() { String::new() } else { format!("{}, ", server.path) };
-    line(text, format_args!("  path: {path}door {}, {tls}{until}", server.door));
-    let account = server.account.clone().unwrap_or_else(|| "the account".to_owned());
-    line(text, format_args!("  login: {account} by {}", server.auth_plugin));
-    if let Some(safe) = server.idle_safe_lifetime_seconds {
-        let owner = server.idle_limit_owner.as_deref().unwrap_or("none_seen");
-        line(text, format_args!("  rest: safe up to {}, first cut by {owner}", duration(safe)));
-    }
-}
-
-fn push_finding(text: &mut String, finding: &Finding) {
-    line(text, format_args!("\n{}: {} ({})", finding.severity.label(), finding.title, finding.name));
-    line(text, format_args!("  seen: {}", finding.seen));
-    line(text, format_args!("  why: {}", finding.why));
-    for change in &finding.changes {
-        line(text, format_args!("  change: {}", change.what));
-        for statement in &change.sql {
-            line(text, format_args!("    SQL     {statement}"));
-        }
-        for setting in &change.my_cnf {
-            let restart = if change.restart { "  # takes a restart" } else { "" };
-            line(text, format_args!("    my.cnf  {setting}{restart}"));
-        }
-        for setting in &change.pool {
-            line(text, format_args!("    pool    {setting}"));
-        }
-    }
-    line(text, format_args!("  verify: {}", finding.verify));
-}
-
-fn push_sizing(text: &mut String, sizing: &Sizing) {
-    let Sizing { peak, hosts, connections_per_second, low_traffic, high_traffic } = sizing;
-    line(
-        text,
-        format_args!(
-            "\nfigures for a peak of {peak} connections from {}, {connections_per_second:.1} new ones a second",
-            count(*hosts as f64, "host", "hosts")
-        ),
-    );
-    for (site, figures) in [("low traffic", low_traffic), ("high traffic", high_traffic)] {
-        let Figures {
-            max_connections,
-            pool_size,
-            pool_lifetime_seconds,
-            pre_ping_after_seconds,
-            thread_cache_size,
-            back_log,
-        } = figures;
-        line(
-            text,
-            format_args!(
-                "  {site:<12} max_connections {max_connections}, pool of each host {pool_size}, lifetime {}, pre-ping after \
-                 {pre_ping_after_seconds} s of rest, thread_cache_size {thread_cache_size}, back_log {back_log}",
-                duration(*pool_lifetime_seconds as f64)
-            ),
-        );
-    }
-}
-
-fn line(text: &mut String, words: std::fmt::Arguments<'_>) {
-    let written = writeln!(text, "{words}");
-    debug_assert!(written.is_ok(), "a string takes everything");
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -531,6 +222,7 @@ mod tests {
     use crate::metrics::{BlockBuilder, Kind};
     use crate::mysql::failure::{Failure, Phase, Reason};
     use crate::report::judge::judge;
+    use crate::watch::finding::Severity;
     use crate::watch::snapshot::{ProbeResult, Snapshot};
 
     fn slot(failure: Option<Failure>, fill: impl FnOnce(&mut BlockBuilder)) -> Arc<Slot> {

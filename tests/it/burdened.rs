@@ -1,10 +1,12 @@
 //! Heavy collectors and locked tables: only what they ask suffers, health does not.
 
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use goneaway::collect::{COLLECTORS, Pace};
 use mysql_async::prelude::Queryable;
 
+use super::client::found;
 use super::collectors::{all_on, busy, replica};
 use super::daemon::{Daemon, watching};
 use super::exposition::Exposition;
@@ -223,38 +225,36 @@ async fn a_killed_collector_fails_alone_and_comes_back() {
         operator.query_drop("LOCK TABLES heartbeat.heartbeat WRITE").await.expect("root may");
         let asking = "SELECT id FROM information_schema.processlist WHERE user = 'goneaway' AND info LIKE \
                       'SELECT%SHOWN_STORED%'";
-        let end = Instant::now() + patience;
-        let id = loop {
+        let id = found(async || {
             let mut looking = server.operator().await;
-            let found: Option<u64> = looking.query_first(asking).await.expect("a list");
-            let killed = match found {
+            let asked: Option<u64> = looking.query_first(asking).await.expect("a list");
+            let killed = match asked {
                 Some(id) => looking.query_drop(format!("KILL {id}")).await.is_ok().then_some(id),
                 None => None,
             };
             looking.disconnect().await.expect("in order");
-            if let Some(id) = killed {
-                break id;
-            }
-            assert!(Instant::now() < end, "{}: nobody asks", server.version);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        };
+            killed
+        })
+        .await;
         operator.query_drop("UNLOCK TABLES").await.expect("in order");
         operator.disconnect().await.expect("in order");
-        let mut others = Vec::new();
-        let mut fails = false;
-        let causes = loop {
-            let seen = daemon.scrape().await;
-            assert_eq!(seen.of("mysql_conn_probe_success", ""), Some(1.0), "{}", server.version);
-            fails |= failed(&seen).contains(&"heartbeat");
-            others.extend(failed(&seen).into_iter().filter(|name| *name != "heartbeat").map(str::to_owned));
+        let (fails, others) = (Cell::new(false), RefCell::new(Vec::new()));
+        let lost = |seen: &Exposition| {
             let lost = seen.starting_with("mysql_conn_lost_total{").filter(|(_, count)| *count > 0.0);
-            let causes: Vec<(String, f64)> = lost.map(|(series, count)| (series.to_owned(), count)).collect();
-            if fails && failed(&seen).is_empty() && !causes.is_empty() {
-                break causes;
-            }
-            assert!(Instant::now() < end, "{}: fails {fails}, lost {causes:?}; {:#?}", server.version, daemon.log());
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            lost.map(|(series, count)| (series.to_owned(), count)).collect::<Vec<(String, f64)>>()
         };
+        let seen = daemon
+            .until(patience, "a failure, a loss, and all well again", |seen| {
+                assert_eq!(seen.of("mysql_conn_probe_success", ""), Some(1.0), "{}", server.version);
+                let failed = failed(seen);
+                fails.set(fails.get() || failed.contains(&"heartbeat"));
+                others
+                    .borrow_mut()
+                    .extend(failed.iter().filter(|name| **name != "heartbeat").map(|name| name.to_string()));
+                fails.get() && failed.is_empty() && !lost(seen).is_empty()
+            })
+            .await;
+        let (causes, others) = (lost(&seen), others.into_inner());
         println!("{}: connection {id} killed while its collector waited: {causes:?}", server.version);
         assert!(others.is_empty(), "{}: {others:?}", server.version);
         let is_killed = |series: &str| series.contains("source=\"pool\"") && series.contains("cause=\"killed\"");

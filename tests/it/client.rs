@@ -70,8 +70,16 @@ pub(crate) async fn ask(connection: &mut Connection, sql: &str) -> String {
 
 /// Waits until something is so.
 pub(crate) async fn settled(mut condition: impl AsyncFnMut() -> bool) {
+    found(async || condition().await.then_some(())).await;
+}
+
+/// Looks until there is something, and returns it. Other programs tell nobody when they change: they are polled.
+pub(crate) async fn found<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
-    while !condition().await {
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
         assert!(Instant::now() < deadline, "still not so");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use goneaway::collect::COLLECTORS;
 use mysql_async::Row;
@@ -95,11 +95,7 @@ async fn incumbents(server: &Server) -> String {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = process::spawn(command).expect("scripts/fetch has brought it");
     let address = address.parse().expect("an address");
-    let end = Instant::now() + Duration::from_secs(10);
-    while std::net::TcpStream::connect(address).is_err() {
-        assert!(Instant::now() < end, "mysqld_exporter does not listen");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    settled(async || std::net::TcpStream::connect(address).is_ok()).await;
     let text = daemon::get_in(address, "/metrics", "", "1.0").await.text().to_owned();
     child.kill().expect("it is our child");
     child.wait().expect("it is our child");
