@@ -131,7 +131,7 @@ fn values(text: &str) -> BTreeMap<String, f64> {
 }
 
 /// Values that may differ, each with its reason.
-const OTHERWISE: [(&str, &str); 19] = [
+const OTHERWISE: [(&str, &str); 20] = [
     ("mysql_exporter_", "of the exporters themselves"),
     ("mysqld_exporter_", "of the exporter itself"),
     ("mysql_global_status_ssl_", "of the connection that asks: ours is encrypted"),
@@ -144,6 +144,7 @@ const OTHERWISE: [(&str, &str); 19] = [
     // The performance schema, which ours asks where it is, knows threads of the server's own that the other table has
     // not, and no host of theirs.
     ("mysql_info_schema_processlist_", "of the connections there are"),
+    ("mysql_slave_status_seconds_behind_", "how far behind a replica is at that moment, in whole seconds"),
     ("mysql_sys_current_memory_bytes", "the server's own threads take and give back memory"),
     // Ours goes on after its answers are read; theirs has left by then.
     ("mysql_global_status_buffer_pool_pages", "temporary tables of who asks take pages and give them back"),
