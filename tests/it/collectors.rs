@@ -241,12 +241,25 @@ async fn compare(server: &Server) -> Vec<String> {
     different.iter().map(|what| format!("{}: {what}", server.version)).collect()
 }
 
+/// What differs. A value that is another only this once moved in the moment between two exporters; a wrong one is wrong again.
+async fn differences(server: &Server) -> Vec<String> {
+    let series_of = |what: &String| what.split_once(" is ").map(|(series, _)| series.to_owned());
+    let (values, others): (Vec<String>, Vec<String>) =
+        compare(server).await.into_iter().partition(|what| series_of(what).is_some());
+    if values.is_empty() || !others.is_empty() {
+        return [values, others].concat();
+    }
+    let before: BTreeSet<Option<String>> = values.iter().map(series_of).collect();
+    let again = compare(server).await;
+    again.into_iter().filter(|what| series_of(what).is_none() || before.contains(&series_of(what))).collect()
+}
+
 #[tokio::test]
 async fn every_collector_has_the_incumbents_families_and_values_and_raises_no_error() {
     let mut different = Vec::new();
     for kind in Kind::ALL {
         let Some(server) = busy(kind, &[]).await else { continue };
-        different.extend(compare(&server).await);
+        different.extend(differences(&server).await);
     }
     assert!(different.is_empty(), "{different:#?}");
 }
@@ -257,7 +270,7 @@ async fn a_replica_has_the_incumbents_families_and_values() {
     for kind in Kind::ALL {
         let Some(source) = busy(kind, &[]).await else { continue };
         let server = replica(&source).await;
-        different.extend(compare(&server).await);
+        different.extend(differences(&server).await);
     }
     assert!(different.is_empty(), "{different:#?}");
 }
@@ -279,6 +292,6 @@ async fn a_member_of_a_group_has_the_incumbents_families_and_values() {
     server.sql("START GROUP_REPLICATION").await;
     let members = "SELECT COUNT(*) FROM performance_schema.replication_group_members WHERE MEMBER_STATE = 'ONLINE'";
     settled(async || server.query_one(members).await == "1").await;
-    let different = compare(&server).await;
+    let different = differences(&server).await;
     assert!(different.is_empty(), "{different:#?}");
 }
