@@ -490,7 +490,7 @@ fn masked(text: &str, server: &Server) -> String {
             [" ms", " s,", " s\n", " s of", " s;", " new ones", " min"].iter().any(|unit| after.starts_with(unit));
         // The connection that the test itself has just left may still be there.
         let is_peak = after.starts_with(" or more for a peak")
-            || ["at most ", "peak of ", "  max_connections ", "of each host ", "back_log "]
+            || ["connections of server: ", "at most ", "peak of ", " max_connections ", "of each host ", "back_log "]
                 .iter()
                 .any(|words| text[..text.len() - rest.len() + start].ends_with(words));
         masked.push_str(if is_time || is_peak { "#" } else { number });
