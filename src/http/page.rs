@@ -24,6 +24,7 @@ use super::query::{pairs, target};
 use super::reply::{Reply, asset, html, text};
 use super::state::State;
 use crate::report::health::look;
+use crate::report::picture::picture;
 use crate::watch::events::Wanted;
 
 /// Events on the page of all targets, and of one.
@@ -43,7 +44,14 @@ pub(super) fn page(state: &State, query: Option<&str>) -> Reply {
     match name.and_then(|name| targets.iter().find(|seen| seen.name == name)) {
         Some(seen) => {
             let latest = latest(LATEST_OF_ONE, vec![seen.name.clone()]);
-            html(one::one(seen, &latest, &state.telemetry_path, now))
+            match state.board.slots().iter().find(|slot| slot.name() == seen.name) {
+                Some(slot) => {
+                    let picture = picture(slot, Instant::now());
+                    html(one::one(seen, &picture, &latest, &state.telemetry_path, now))
+                }
+                // A reload took it away meanwhile.
+                None => text(StatusCode::NOT_FOUND, format!("error: there is no target `{}` any more", seen.name)),
+            }
         }
         None => html(whole::whole(&targets, &latest(LATEST, Vec::new()), &state.telemetry_path, now)),
     }

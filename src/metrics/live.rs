@@ -1,11 +1,14 @@
 //! Live instruments: counters, gauges and histograms of a target, or of the process, kept by the `prometheus` crate.
 //!
 //! Only here does the crate appear. Its text encoder is not used: it panics on untyped families and knows no
-//! OpenMetrics, so what its registry gathers is written into a block like everything else.
+//! OpenMetrics, so what its instruments collect is written into a block like everything else. Nor is its registry,
+//! which sorts and copies what a block sorts anyway: half of what it cost to show a target's own families.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::core::Collector;
-use prometheus::proto::MetricType;
-use prometheus::{HistogramOpts, Opts, Registry};
+use prometheus::{HistogramOpts, Opts};
 
 pub use prometheus::{Counter, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec};
 
@@ -13,9 +16,16 @@ use super::block::BlockBuilder;
 use super::declare::{Family, Kind};
 
 /// The instruments of one owner. No default registry: whoever owns them, holds them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Instruments {
-    registry: Registry,
+    members: Arc<Mutex<Vec<Member>>>,
+}
+
+struct Member {
+    family: &'static Family,
+    collector: Box<dyn Collector>,
+    /// The bounds of a histogram as they are shown.
+    bounds: Vec<String>,
 }
 
 impl Instruments {
@@ -56,21 +66,26 @@ impl Instruments {
     ) -> C {
         assert_eq!(family.kind, kind, "{} is declared as another kind", family.name);
         let instrument = instrument.expect("a declared family has valid names; the catalogue's test checks them");
-        self.registry.register(Box::new(instrument.clone())).expect("a family is registered once per owner");
+        let bounds = family.buckets.iter().map(|bound| bound_text(*bound)).collect();
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(!members.iter().any(|known| known.family.name == family.name), "{} is there already", family.name);
+        members.push(Member { family, collector: Box::new(instrument.clone()), bounds });
         instrument
     }
 
     /// Writes the present values of all of them.
     pub fn write(&self, out: &mut BlockBuilder) {
-        for gathered in self.registry.gather() {
-            let kind = match gathered.get_field_type() {
-                MetricType::COUNTER => Kind::Counter,
-                MetricType::GAUGE => Kind::Gauge,
-                MetricType::HISTOGRAM => Kind::Histogram,
-                MetricType::SUMMARY | MetricType::UNTYPED => Kind::Untyped,
-            };
-            let family = out.family(gathered.name(), kind, gathered.help().to_owned());
-            for metric in gathered.get_metric() {
+        for member in self.members.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let kind = member.family.kind;
+            let family = out.family(member.family.name, kind, member.family.help());
+            let collected = member.collector.collect();
+            let mut metrics: Vec<_> = collected.iter().flat_map(|collected| collected.get_metric()).collect();
+            // The same order each time, as people expect who compare two scrapes.
+            metrics.sort_by(|a, b| {
+                let (a, b) = (a.get_label().iter(), b.get_label().iter());
+                a.map(|label| label.value()).cmp(b.map(|label| label.value()))
+            });
+            for metric in metrics {
                 let labels: Vec<(&str, &str)> =
                     metric.get_label().iter().map(|label| (label.name(), label.value())).collect();
                 match kind {
@@ -78,16 +93,11 @@ impl Instruments {
                     Kind::Gauge => out.sample(family, &labels, metric.get_gauge().get_value()),
                     _ => {
                         let histogram = metric.get_histogram();
-                        let bounds: Vec<(String, u64)> = histogram
-                            .get_bucket()
-                            .iter()
-                            .filter(|bucket| bucket.upper_bound().is_finite())
-                            .map(|bucket| (bound_text(bucket.upper_bound()), bucket.cumulative_count()))
-                            .collect();
+                        let counts = histogram.get_bucket().iter().map(|bucket| bucket.cumulative_count());
                         out.histogram(
                             family,
                             &labels,
-                            bounds.iter().map(|(bound, count)| (bound.as_str(), *count)),
+                            member.bounds.iter().map(String::as_str).zip(counts),
                             histogram.get_sample_count(),
                             histogram.get_sample_sum(),
                         );
@@ -95,6 +105,13 @@ impl Instruments {
                 }
             }
         }
+    }
+}
+
+impl fmt::Debug for Instruments {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        out.debug_list().entries(members.iter().map(|member| member.family.name)).finish()
     }
 }
 

@@ -291,10 +291,15 @@ fn checks_of(seen: &Seen) -> Vec<(&'static str, Vec<Check>)> {
             ],
         ));
     }
+    if let Some(door) = snapshot.door {
+        // By another than the main door: that one is full.
+        let status = Verdict::good(door == "main", Verdict::Warn);
+        checks.push(("door", vec![Check::new(door, status).at(probed)]));
+    }
     if !snapshot.collectors.is_empty() {
         let collector = |one: &CollectorResult| {
             Check::new(one.error.is_none(), Verdict::good(one.error.is_none(), Verdict::Warn))
-                .of(one.name)
+                .of(one.name.clone())
                 .at(one.last_success)
                 .output(one.error.clone())
         };
@@ -379,7 +384,7 @@ mod tests {
     #[test]
     fn a_failing_collector_degrades() {
         let mut target = seen("a", true, true, Some(None));
-        let failing = CollectorResult { name: "x", last_success: None, error: Some("no grant".to_owned()) };
+        let failing = CollectorResult { name: "x".into(), last_success: None, error: Some("no grant".to_owned()) };
         Arc::make_mut(&mut target.snapshot).collectors.push(failing);
         assert_eq!(status(&[target]), Status::Degraded);
     }
@@ -428,7 +433,7 @@ mod tests {
         snapshot.connections = Some((151, 151));
         snapshot.server = Some(server::Server::from_version("8.0.36"));
         snapshot.last_success = Some(SystemTime::UNIX_EPOCH);
-        snapshot.collectors.push(CollectorResult { name: "global_status", last_success: None, error: None });
+        snapshot.collectors.push(CollectorResult { name: "global_status".into(), last_success: None, error: None });
         let change = Change::new("more").sql("SET GLOBAL max_connections = 300;");
         let finding =
             Finding::new("cannot_connect", Severity::Critical, "no new client gets in").seen("1040").change(change);

@@ -14,8 +14,9 @@ use super::diagnose::words::{bytes, duration, with_spare};
 use super::health::see;
 use super::sizing::sizing;
 use crate::watch::board::Slot;
+use crate::watch::snapshot::{CollectorResult, Snapshot};
 
-pub use shape::{Limit, Picture, Pool, Probe, Rest, Server, Session, Setting};
+pub use shape::{Failing, Limit, Picture, Pool, Probe, Rest, Server, Session, Setting};
 
 /// How many groups of sessions are told.
 const TOP: usize = 10;
@@ -57,6 +58,7 @@ pub fn picture(slot: &Slot, now: Instant) -> Picture {
         settings: settings(&facts),
         sessions: sessions(&facts),
         rests: rests(&facts),
+        failing: failing(snapshot),
         findings: seen.findings.to_vec(),
         sizing: sizing(&facts),
     }
@@ -67,6 +69,8 @@ fn server(facts: &Facts, account: Option<&str>) -> Option<Server> {
     let info = info.first()?;
     let label = |name: &str| info.label(name).to_owned();
     let owners = facts.all("mysql_conn_idle_limit_owner");
+    let doors = facts.all("mysql_conn_door_in_use");
+    let door = doors.iter().find(|door| door.value == 1.0);
     let not_after = facts.value("mysql_conn_probe_tls_certificate_not_after_timestamp_seconds");
     Some(Server {
         flavor: label("flavor"),
@@ -80,7 +84,7 @@ fn server(facts: &Facts, account: Option<&str>) -> Option<Server> {
             .filter(|at| *at > 0.0)
             .map(|at| time(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs_f64(at))),
         path: label("path"),
-        door: label("door"),
+        door: door.map_or_else(|| label("door"), |door| door.label("door").to_owned()),
         idle_limit_owner: owners.iter().find(|owner| owner.value == 1.0).map(|owner| owner.label("owner").to_owned()),
         idle_safe_lifetime_seconds: facts.value("mysql_conn_idle_safe_lifetime_seconds"),
     })
@@ -200,6 +204,14 @@ fn rests(facts: &Facts) -> Vec<Rest> {
     rests
 }
 
+fn failing(snapshot: &Snapshot) -> Vec<Failing> {
+    let failing = |one: &CollectorResult| {
+        let error = one.error.clone()?;
+        Some(Failing { name: one.name.clone().into_owned(), error, last_success: one.last_success.map(time) })
+    };
+    snapshot.collectors.iter().filter_map(failing).collect()
+}
+
 fn number(value: f64) -> String {
     format!("{value:.0}")
 }
@@ -223,7 +235,7 @@ mod tests {
     use crate::mysql::failure::{Failure, Phase, Reason};
     use crate::report::judge::judge;
     use crate::watch::finding::Severity;
-    use crate::watch::snapshot::{ProbeResult, Snapshot};
+    use crate::watch::snapshot::ProbeResult;
 
     fn slot(failure: Option<Failure>, fill: impl FnOnce(&mut BlockBuilder)) -> Arc<Slot> {
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);

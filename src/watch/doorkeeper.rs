@@ -104,6 +104,11 @@ impl Doorkeeper {
         self.seat.tell(What::Door { door: self.door.in_use().label(), address });
     }
 
+    /// Its label.
+    pub(super) fn in_use(&self) -> &'static str {
+        self.door.in_use().label()
+    }
+
     fn show(&self) {
         self.seat.instruments.door(self.door.in_use());
     }

@@ -16,6 +16,7 @@ use super::board::Slot;
 use super::families::{Job, Run, TargetInstruments};
 use super::patience::{self, Unfinished};
 use super::rounds::{SHOWN_FOR_INTERVALS, within_series};
+use super::snapshot::{CollectorResult, Snapshot};
 use super::target::Target;
 use crate::collect::Why;
 use crate::collect::query::Query;
@@ -136,9 +137,13 @@ impl Queries {
         target: &Target,
         slot: &Slot,
         instruments: &TargetInstruments,
+        snapshot: &mut Snapshot,
     ) -> Option<Instant> {
         let Asked { query, every, outcome, took, began, began_at, .. } = asked;
         let label = query.label();
+        let name = format!("queries.{}", query.name);
+        let last_success = snapshot.last_success(&name);
+        let mut seen = CollectorResult { name: name.into(), last_success, error: None };
         if took > LONG
             && let Some(each) = self.each.iter_mut().find(|each| each.query.name == query.name)
         {
@@ -155,6 +160,8 @@ impl Queries {
                 if self.told.remove(&query.name) {
                     info!(target = %target.name, query = query.name, "query succeeds again");
                 }
+                seen.last_success = Some(began_at);
+                snapshot.ran(seen);
                 return Some(began + took);
             }
             Outcome::NotForIt => {
@@ -175,6 +182,8 @@ impl Queries {
             }
         };
         instruments.not_collected(&label, took);
+        seen.error = Some(says.clone());
+        snapshot.ran(seen);
         if self.told.insert(query.name.clone()) {
             warn!(target = %target.name, query = query.name, detail = says, "query failed");
         }

@@ -226,9 +226,8 @@ impl Rounds {
         let mut results = Vec::with_capacity(collection.results.len());
         for (collector, collected) in std::mem::take(&mut collection.results) {
             let label = format!("collect.{}", collector.name);
-            let before = snapshot.collectors.iter().find(|known| known.name == collector.name);
-            let last_success = before.and_then(|before| before.last_success);
-            let mut seen = CollectorResult { name: collector.name, last_success, error: None };
+            let last_success = snapshot.last_success(collector.name);
+            let mut seen = CollectorResult { name: collector.name.into(), last_success, error: None };
             match collected {
                 Collected::Values { block, asked_at, asked, took } => {
                     let shown_for = target.pace(collector) * SHOWN_FOR_INTERVALS;
@@ -284,12 +283,7 @@ impl Rounds {
             info!(target = %target.name, collectors = again.join(","), "collectors succeed again");
         }
         instruments.run(Job::Collect, run);
-        for seen in results {
-            match snapshot.collectors.iter_mut().find(|known| known.name == seen.name) {
-                Some(known) => *known = seen,
-                None => snapshot.collectors.push(seen),
-            }
-        }
+        results.into_iter().for_each(|seen| snapshot.ran(seen));
         answered
     }
 

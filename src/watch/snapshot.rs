@@ -1,5 +1,6 @@
 //! What is known of one target, for health, the status page and the command line.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -45,11 +46,28 @@ pub struct Snapshot {
     /// When the present outage began.
     pub out_since: Option<SystemTime>,
     pub path: Option<Path>,
+    /// By which port the collectors get in: main; or, while that is full, admin or extra.
+    pub door: Option<&'static str>,
     pub hour: Arc<Hour>,
     pub pools: Vec<Occupancy>,
     /// What was lost since the exporter started, by cause.
     pub lost: Arc<[Counted]>,
     pub idle: IdleLimit,
+}
+
+impl Snapshot {
+    /// Takes in how a collector's last run ended.
+    pub(super) fn ran(&mut self, result: CollectorResult) {
+        match self.collectors.iter_mut().find(|known| known.name == result.name) {
+            Some(known) => *known = result,
+            None => self.collectors.push(result),
+        }
+    }
+
+    /// When a collector was last good.
+    pub(super) fn last_success(&self, collector: &str) -> Option<SystemTime> {
+        self.collectors.iter().find(|known| known.name == collector)?.last_success
+    }
 }
 
 /// What is known of the time that an idle connection lives on the path from here.
@@ -73,10 +91,11 @@ pub struct ProbeResult {
     pub tls_version: Option<String>,
 }
 
-/// How a collector's last run ended.
+/// How the last run of a collector, or of a query of the operator's own, ended.
 #[derive(Clone, Debug)]
 pub struct CollectorResult {
-    pub name: &'static str,
+    /// A query's begins with `queries.`.
+    pub name: Cow<'static, str>,
     pub last_success: Option<SystemTime>,
     pub error: Option<String>,
 }

@@ -66,6 +66,9 @@ const SILENT_BESIDE_AN_ANSWER: Duration = Duration::from_secs(60);
 /// Timers that are late by less say nothing about the server either way.
 const STALLED: Duration = Duration::from_secs(2);
 
+/// Between two times that the families of a target are encoded anew.
+const SHOWN_EVERY: Duration = Duration::from_millis(100);
+
 /// Who asks to recover waits at most so long to be told of each attempt.
 const FOLLOWED: Duration = Duration::from_secs(120);
 
@@ -128,6 +131,7 @@ struct Task {
     doors: Doorkeeper,
     /// There is something new to publish.
     news: bool,
+    published_at: Option<Instant>,
 }
 
 /// Who wanted the fresh login that is under way.
@@ -184,6 +188,7 @@ impl Task {
             outage: Outage::default(),
             doors: Doorkeeper::new(&seat),
             news: true,
+            published_at: None,
             seat,
         }
     }
@@ -192,9 +197,11 @@ impl Task {
         let mut shutdown = self.seat.shutdown.clone();
         let inbox = self.seat.pools.inbox().clone();
         loop {
-            if std::mem::take(&mut self.news) {
+            let publish_due = self.publish_due();
+            if publish_due.is_some_and(|due| due <= Instant::now()) {
                 self.publish();
             }
+            let publish_due = publish_due.filter(|_| self.news);
             let probe_due = self.ticks.next();
             let collect_due = if self.collecting.is_some() { None } else { self.rounds.due() };
             let walk_due = if self.walking.is_some() { None } else { self.walks.due() };
@@ -230,6 +237,8 @@ impl Task {
                 () = until(query_due) => self.query_due(Lane::Quick),
                 () = until(slow_query_due) => self.query_due(Lane::Slow),
                 () = until(ask_due) => self.ask_due(),
+                // The next turn of the loop does it.
+                () = until(publish_due) => {}
                 () = until(change_due) => {
                     self.take_in_stalls();
                     let change = self.books.recovery.tick(Instant::now());
@@ -565,7 +574,7 @@ impl Task {
             self.unfinished.push(Box::pin(login.finish()));
         }
         let Seat { target, slot, instruments, .. } = &self.seat;
-        if let Some(at) = self.queries.take_in(asked, target, slot, instruments) {
+        if let Some(at) = self.queries.take_in(asked, target, slot, instruments, &mut self.snapshot) {
             self.answers(at);
         }
     }
@@ -894,7 +903,15 @@ impl Task {
         self.books.recovery.wanted(now);
     }
 
+    /// When what is new is to be shown: at once, unless something was shown a moment ago. A round is a dozen news within
+    /// some milliseconds, and each time all families are encoded.
+    fn publish_due(&self) -> Option<Instant> {
+        let at = self.published_at.map_or_else(Instant::now, |at| at + SHOWN_EVERY);
+        self.news.then_some(at)
+    }
+
     fn publish(&mut self) {
+        (self.news, self.published_at) = (false, Some(Instant::now()));
         if let Some(what) = self.idle.show() {
             self.seat.tell(what);
         }
@@ -908,6 +925,7 @@ impl Task {
         let began = self.books.recovery.outage_start();
         self.snapshot.out_since = began.map(|began| SystemTime::now() - now.saturating_duration_since(began));
         self.snapshot.path = self.path_told;
+        self.snapshot.door = Some(self.doors.in_use());
         let block = self.seat.instruments.block(self.seat.target.label.as_deref());
         self.seat.slot.publish(block, self.snapshot.clone());
     }

@@ -2,18 +2,21 @@
 //! carried out to the letter the finding is gone.
 
 use std::fs;
+use std::process::Output;
 use std::time::{Duration, Instant};
 
 use goneaway::watch::finding::{Finding, Severity};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::client::{access, at, attempt};
 use super::daemon::{Daemon, run, watching};
 use super::golden::{file, read};
 use super::network::{Network, Proxy, ROUTER, SERVER};
-use super::reasons::{blocked_source, relay};
+use super::reasons::{self, blocked_source, relay};
 use super::servers::{Kind, Server, process, tls};
 use goneaway::mysql::handshake::TlsPolicy;
 
@@ -477,34 +480,78 @@ async fn a_path_that_cuts_is_found_and_one_that_is_mended_is_not() {
     daemon.until(Duration::from_secs(90), "the path is found mended", is(0.0)).await;
 }
 
-/// Hides what differs from run to run.
-fn masked(text: &str, server: &Server) -> String {
-    let text = text.replace(&server.version, "VERSION").replace(&format!(":{}", server.port), ":PORT");
+/// Hides what differs from run to run: these words, and times.
+fn masked(text: &str, words: &[(&str, &str)]) -> String {
+    let text = words.iter().fold(text.to_owned(), |text, (word, mask)| text.replace(word, mask));
     let mut masked = String::new();
     let mut rest = text.as_str();
     while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
         masked.push_str(&rest[..start]);
         let end = rest[start..].find(|c: char| !c.is_ascii_digit() && c != '.').map_or(rest.len(), |end| start + end);
         let (number, after) = (&rest[start..end], &rest[end..]);
-        let is_time =
-            [" ms", " s,", " s\n", " s of", " s;", " new ones", " min"].iter().any(|unit| after.starts_with(unit));
+        let is_time = [" ms", " s", " %)", " new ones", " min", " idle,", " used of", " lost"]
+            .iter()
+            .any(|unit| after.starts_with(unit));
         // The connection that the test itself has just left may still be there.
         let is_peak = after.starts_with(" or more for a peak")
-            || ["connections of server: ", "at most ", "peak of ", " max_connections ", "of each host ", "back_log "]
-                .iter()
-                .any(|words| text[..text.len() - rest.len() + start].ends_with(words));
+            || [
+                "connections of server: ",
+                "at most ",
+                "peak of ",
+                " max_connections ",
+                "of each host ",
+                "back_log ",
+                "thread_cache_size ",
+            ]
+            .iter()
+            .any(|words| text[..text.len() - rest.len() + start].ends_with(words));
         masked.push_str(if is_time || is_peak { "#" } else { number });
         rest = after;
     }
     masked + rest
 }
 
+/// The same for a document. Of its numbers only those of errors stay: the others are in the text, or differ.
+fn document_masked(document: &mut Value, words: &[(&str, &str)]) {
+    match document {
+        Value::Number(_) => *document = "#".into(),
+        Value::String(text) => *text = masked(text, words),
+        Value::Array(list) => list.iter_mut().for_each(|one| document_masked(one, words)),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match name.as_str() {
+                    "errno" => {}
+                    "at" => *value = "TIME".into(),
+                    _ => document_masked(value, words),
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) => {}
+    }
+}
+
 fn is_golden(name: &str, text: &str) {
-    let path = file(&format!("golden/{name}.txt"));
+    let path = file(&format!("golden/{name}"));
     if std::env::var_os("UPDATE").is_some() {
         fs::write(&path, text).expect("goldens can be written");
     }
-    assert_eq!(text, read(&path), "golden/{name}.txt; UPDATE=1 rewrites it");
+    assert_eq!(text, read(&path), "golden/{name}; UPDATE=1 rewrites it");
+}
+
+/// What `status` and `diagnose` say, as text and as JSON, and how they exit.
+fn told(situation: &str, mut how: impl FnMut(&[&str]) -> Output, code: i32, words: &[(&str, &str)]) {
+    for command in ["status", "diagnose"] {
+        let output = how(&[command]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{situation}: {text}{}", String::from_utf8_lossy(&output.stderr));
+        is_golden(&format!("{command}-{situation}.txt"), &masked(&text, words));
+        let output = how(&[command, "--output", "json"]);
+        assert_eq!(output.status.code(), Some(code), "{situation}: {command}");
+        let mut document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        document_masked(&mut document, words);
+        let text = serde_json::to_string_pretty(&document).expect("it was JSON") + "\n";
+        is_golden(&format!("{command}-{situation}.json"), &text);
+    }
 }
 
 #[tokio::test]
@@ -512,20 +559,24 @@ async fn status_and_diagnose_say_what_the_goldens_say() {
     let Some(server) = Server::private(Kind::MariadbStable, &[]).await else { return };
     let configuration = watching(&server, QUICK);
     let wrong = configuration.replace("password: goneaway", "password: wrong");
+    let port = format!(":{}", server.port);
+    let words = [(server.version.as_str(), "VERSION"), (port.as_str(), ":PORT")];
     let told = |situation: &str, configuration: &str, code: i32| {
-        for command in ["status", "diagnose"] {
-            let output = run(configuration, &[command]);
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            assert_eq!(output.status.code(), Some(code), "{situation}: {text}");
-            is_golden(&format!("{command}-{situation}"), &masked(&text, &server));
-            let json = run(configuration, &[command, "--output", "json"]);
-            let document: Value = serde_json::from_slice(&json.stdout).expect("JSON");
-            assert_eq!((document[0]["target"].as_str(), json.status.code()), (Some("t"), Some(code)), "{document}");
-        }
+        told(situation, |arguments| run(configuration, arguments), code, &words);
     };
     server.sql("FLUSH STATUS").await;
     told("healthy", &configuration, 0);
     told("wrong-password", &wrong, 2);
+    let three = format!(
+        "defaults: {{user: goneaway, password: goneaway, timeout: 1s}}
+targets:
+  a: {{address: \"127.0.0.1{port}\"}}
+  b: \
+         {{address: \"127.0.0.1:9\"}}
+  c: {{address: \"127.0.0.1{port}\"}}
+"
+    );
+    told("one-of-three-down", &three, 2);
     server.sql("SET GLOBAL max_connections = 10").await;
     let held = full(&server).await;
     told("full", &configuration, 2);
@@ -535,6 +586,69 @@ async fn status_and_diagnose_say_what_the_goldens_say() {
     server.thaw();
     server.shutdown().await;
     told("down", &configuration, 2);
+}
+
+#[test]
+fn a_server_out_of_reach_is_told_as_such() {
+    let (_listener, _waiting, address) = reasons::full();
+    let port = format!(":{}", address.port());
+    let configuration = format!("targets:\n  t: {{address: \"{address}\", connect_timeout: 300ms}}\n");
+    told("unreachable", |arguments| run(&configuration, arguments), 2, &[(port.as_str(), ":PORT")]);
+}
+
+/// Passes on what comes, and ends a connection on which nothing comes for two seconds, as balancers do. In a thread of its
+/// own, so that it goes on while a command runs.
+fn cutting(to: u16) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
+    listener.set_nonblocking(true).expect("a socket");
+    let port = listener.local_addr().expect("bound").port();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let pass = async move {
+        let listener = TcpListener::from_std(listener).expect("a socket");
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let Ok(mut server) = TcpStream::connect(("127.0.0.1", to)).await else { return };
+                let (mut up, mut down) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
+                loop {
+                    let passed = tokio::select! {
+                        read = client.read(&mut up) => match read {
+                            Ok(length @ 1..) => server.write_all(&up[..length]).await,
+                            _ => return,
+                        },
+                        read = server.read(&mut down) => match read {
+                            Ok(length @ 1..) => client.write_all(&down[..length]).await,
+                            _ => return,
+                        },
+                        () = tokio::time::sleep(Duration::from_secs(2)) => return,
+                    };
+                    if passed.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    };
+    std::thread::spawn(move || runtime.block_on(pass));
+    port
+}
+
+#[tokio::test]
+async fn a_proxy_that_cuts_is_told_with_its_limit_and_what_a_pool_may_keep() {
+    let Some(server) = Server::private(Kind::MariadbStable, &[]).await else { return };
+    let port = cutting(server.port);
+    let configuration = format!(
+        "targets:\n  t:\n    address: 127.0.0.1:{port}\n    password: goneaway\n{QUICK}    ladder: {{cap: 8s, ages: [1s, 4s], \
+         precision: 500ms, stagger: 500ms}}\n    pools: {{default: {{exercise: {{rests: [3s]}}}}}}\n"
+    );
+    let daemon = Daemon::start(&configuration).await;
+    let found = |seen: &super::exposition::Exposition| {
+        seen.of("mysql_conn_finding", "finding=\"idle_limit_of_path\",severity=\"warning\"") == Some(1.0)
+    };
+    daemon.until(Duration::from_secs(60), "the limit is found", found).await;
+    let (url, port) = (format!("http://{}", daemon.address), format!(":{port}"));
+    let words = [(server.version.as_str(), "VERSION"), (port.as_str(), ":PORT")];
+    let how = |arguments: &[&str]| run("", &[arguments, &["--url", &url]].concat());
+    told("cut-by-a-proxy", how, 1, &words);
 }
 
 #[test]

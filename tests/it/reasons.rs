@@ -57,8 +57,8 @@ async fn a_socket_refuses_that_is_not_there_or_that_nobody_listens_on() {
     std::fs::remove_file(&path).expect("just made");
 }
 
-// A listener that takes no more: the kernel drops what knocks, as a firewall does.
-fn full() -> (Socket, Vec<Socket>, SocketAddr) {
+/// A listener that takes no more: the kernel drops what knocks, as a firewall does.
+pub(crate) fn full() -> (Socket, Vec<Socket>, SocketAddr) {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("loopback");
     listener.listen(0).expect("bound");

@@ -6,12 +6,13 @@ use super::chart::{chart, said};
 use super::markup::{Clock, Text, html, since};
 use super::parts::{self, badge, share, state_of};
 use crate::report::health::Seen;
+use crate::report::picture::{Limit, Picture, Session, Setting};
 use crate::watch::events::Event;
 use crate::watch::events::says::time;
 use crate::watch::snapshot::{ProbeResult, Snapshot};
 
 /// The page of one target.
-pub(super) fn one(seen: &Seen, latest: &[Event], telemetry_path: &str, now: SystemTime) -> String {
+pub(super) fn one(seen: &Seen, picture: &Picture, latest: &[Event], telemetry_path: &str, now: SystemTime) -> String {
     let snapshot = &*seen.snapshot;
     let mut out = String::with_capacity(16384);
     parts::head(&mut out, &format!("{}: {} · goneaway", seen.name, state_of(seen)), now);
@@ -35,9 +36,12 @@ pub(super) fn one(seen: &Seen, latest: &[Event], telemetry_path: &str, now: Syst
     if let Some(probe) = &snapshot.probe {
         phases(&mut out, probe, now);
     }
+    limits(&mut out, picture);
     pools(&mut out, snapshot);
     lost(&mut out, snapshot, now);
     idle(&mut out, snapshot);
+    sessions(&mut out, picture);
+    settings(&mut out, picture);
     collectors(&mut out, snapshot, now);
     out.push_str("</div>\n");
     if !seen.findings.is_empty() {
@@ -71,6 +75,9 @@ fn facts(out: &mut String, seen: &Seen, now: SystemTime) {
     if let Some(path) = snapshot.path {
         fact(out, "path", path.label());
     }
+    if let Some(door) = snapshot.door.filter(|door| *door != "main") {
+        fact(out, "door", format_args!("<b class=\"bad\">{door}</b>: the main port takes nobody"));
+    }
     if let Some(probe) = snapshot.probe.as_ref().filter(|probe| probe.failure.is_none()) {
         fact(out, "TLS", Text(probe.tls_version.as_deref().unwrap_or("none")));
     }
@@ -83,6 +90,68 @@ fn facts(out: &mut String, seen: &Seen, now: SystemTime) {
     }
     fact(out, "probed every", time(snapshot.every.as_secs_f64()));
     fact(out, "required", if snapshot.required { "yes: /health/db depends on it" } else { "no" });
+    out.push_str("</table>\n</section>\n");
+}
+
+/// Every limit that is known, with what is in use of it.
+fn limits(out: &mut String, picture: &Picture) {
+    if picture.limits.is_empty() {
+        return;
+    }
+    out.push_str("<section><h2>Limits</h2>\n<table>\n<tr><th>of</th><th>in use</th><th>at most until now</th></tr>\n");
+    for Limit { scope, user, used, limit, peak } in &picture.limits {
+        let whose = if user.is_empty() { scope.clone() } else { format!("{scope} {user}") };
+        html!(out, "<tr><th scope=\"row\">{}</th><td>", Text(&whose));
+        match used {
+            Some(used) => share(out, *used as u64, *limit as u64),
+            None => html!(out, "not known, of {limit:.0}"),
+        }
+        let peak = peak.map(|peak| format!("{peak:.0}")).unwrap_or_default();
+        html!(out, "</td><td class=\"number\">{peak}</td></tr>\n");
+    }
+    out.push_str("</table>\n</section>\n");
+}
+
+/// Who holds connections: the largest groups.
+fn sessions(out: &mut String, picture: &Picture) {
+    if picture.sessions.is_empty() {
+        return;
+    }
+    out.push_str(
+        "<section><h2>Sessions</h2>\n<table>\n<tr><th>user</th><th>from</th><th>program</th><th>sessions</th>\
+         <th>at rest</th></tr>\n",
+    );
+    for Session { user, host, program, connections, sleeping } in &picture.sessions {
+        html!(
+            out,
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td class=\"number\">{connections:.0}</td><td \
+             class=\"number\">{sleeping:.0}</td></tr>\n",
+            Text(user),
+            Text(host),
+            Text(program)
+        );
+    }
+    out.push_str("</table>\n</section>\n");
+}
+
+/// The server's settings that are other than what is wise; the others are in `goneaway status`.
+fn settings(out: &mut String, picture: &Picture) {
+    let unwise: Vec<&Setting> = picture.settings.iter().filter(|setting| !setting.is_wise).collect();
+    if unwise.is_empty() {
+        return;
+    }
+    out.push_str(
+        "<section><h2>Settings to think about</h2>\n<table>\n<tr><th>setting</th><th>is</th><th>wise</th></tr>\n",
+    );
+    for Setting { name, shown, wise, .. } in unwise {
+        html!(
+            out,
+            "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td>{}</td></tr>\n",
+            Text(name),
+            Text(shown),
+            Text(wise)
+        );
+    }
     out.push_str("</table>\n</section>\n");
 }
 
@@ -183,10 +252,10 @@ fn collectors(out: &mut String, snapshot: &Snapshot, now: SystemTime) {
     if failing.is_empty() {
         return;
     }
-    out.push_str("<section><h2>Collectors that fail</h2>\n<table>\n");
+    out.push_str("<section><h2>Collectors and queries that fail</h2>\n<table>\n");
     for one in failing {
         let last = one.last_success.map(|at| format!(" (good {} ago)", since(at, now))).unwrap_or_default();
-        fact(out, one.name, format_args!("{}{last}", Text(one.error.as_deref().unwrap_or_default())));
+        fact(out, &one.name, format_args!("{}{last}", Text(one.error.as_deref().unwrap_or_default())));
     }
     out.push_str("</table>\n</section>\n");
 }

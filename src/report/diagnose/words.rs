@@ -2,6 +2,10 @@
 
 /// Seconds as people say them.
 pub fn duration(seconds: f64) -> String {
+    let tenths = (seconds * 10.0).round();
+    if tenths < 100.0 && tenths % 10.0 > 0.0 {
+        return format!("{:.1} s", tenths / 10.0);
+    }
     let seconds = seconds.round().max(0.0) as u64;
     let part = |count: u64, unit: &str| if count == 0 { String::new() } else { format!(" {count} {unit}") };
     match seconds {
@@ -91,7 +95,9 @@ mod tests {
     #[test]
     fn durations_are_told_in_two_units_at_most() {
         for (seconds, told) in [
-            (0.4, "0 s"),
+            (0.4, "0.4 s"),
+            (1.96, "2 s"),
+            (10.4, "10 s"),
             (90.0, "90 s"),
             (280.0, "4 min 40 s"),
             (3600.0, "60 min"),

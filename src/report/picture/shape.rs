@@ -21,6 +21,9 @@ pub struct Picture {
     pub settings: Vec<Setting>,
     pub sessions: Vec<Session>,
     pub rests: Vec<Rest>,
+    /// Collectors and queries of which the last run failed.
+    #[serde(default)]
+    pub failing: Vec<Failing>,
     pub findings: Vec<Finding>,
     pub sizing: Option<Sizing>,
 }
@@ -92,6 +95,14 @@ pub struct Setting {
     pub shown: String,
     pub wise: String,
     pub is_wise: bool,
+}
+
+/// A collector, or a query of the operator's own (`queries.NAME`), that has nothing new to tell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failing {
+    pub name: String,
+    pub error: String,
+    pub last_success: Option<String>,
 }
 
 /// Sessions that are alike.

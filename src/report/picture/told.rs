@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::super::diagnose::words::{count, duration, percent};
 use super::super::sizing::{Figures, Sizing};
-use super::shape::{Picture, Pool, Probe, Server, Session, Setting};
+use super::shape::{Failing, Picture, Pool, Probe, Server, Session, Setting};
 use crate::watch::finding::{Finding, Severity};
 
 impl Picture {
@@ -49,6 +49,13 @@ impl Picture {
             }
         }
         self.push_sessions(&mut text);
+        if !self.failing.is_empty() {
+            line(&mut text, format_args!("  failing"));
+        }
+        for Failing { name, error, last_success } in &self.failing {
+            let last = last_success.as_ref().map_or("never good yet".to_owned(), |at| format!("good until {at}"));
+            line(&mut text, format_args!("    {name}: {error} ({last})"));
+        }
         line(&mut text, format_args!("  findings: {}", self.verdict()));
         for finding in &self.findings {
             line(&mut text, format_args!("    {}: {} ({})", finding.severity.label(), finding.title, finding.name));
