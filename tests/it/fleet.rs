@@ -84,8 +84,9 @@ async fn one_that_is_well_wakes_nobody() {
     let prometheus = watcher(&program, daemon.address, 5);
     prometheus.value("count(mysql_up==1)", |up| up == 5.0).await;
     prometheus.value("instance:mysql_replication_running:min", |running| running == 1.0).await;
-    // Those that wait for the first scrape have seen it.
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    // Those that waited for the first scrape see it at their next turn.
+    prometheus.value("count(ALERTS{alertname=\"MySQLWatchdog\"})", |count| count == 1.0).await;
+    prometheus.value("count(ALERTS)", |count| count == 1.0).await;
 
     let lasts = Duration::from_secs(if std::env::var_os("GONEAWAY_TEST_LONG").is_some() { 1200 } else { 120 });
     let (began, mut heard, mut looks) = (Instant::now(), BTreeSet::new(), 0);
