@@ -88,11 +88,16 @@ pub struct Unanswered {
     from: String,
     cause: String,
     hint: Option<&'static str>,
+    /// It answered, and what was asked for makes no sense.
+    refused: bool,
 }
 
 impl fmt::Display for Unanswered {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "error: cannot ask the daemon at {}\n  cause: {}", self.from, self.cause)?;
+        match self.refused {
+            true => write!(out, "error: {} (says the daemon at {})", self.cause, self.from)?,
+            false => write!(out, "error: cannot ask the daemon at {}\n  cause: {}", self.from, self.cause)?,
+        }
         self.hint.map_or(Ok(()), |hint| write!(out, "\n  hint: {hint}"))
     }
 }
@@ -107,7 +112,7 @@ impl Response {
 
     /// The body as JSON, if the answer is a good one.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Unanswered> {
-        let wrong = |cause: String, hint| Unanswered { from: self.from.clone(), cause, hint };
+        let wrong = |cause: String, hint| Unanswered { from: self.from.clone(), cause, hint, refused: false };
         if !(200..300).contains(&self.status) {
             return Err(self.refusal());
         }
@@ -126,7 +131,9 @@ impl Response {
             404 => Some("is a goneaway of this version at that place?"),
             _ => None,
         };
-        Unanswered { from: self.from.clone(), cause: format!("it answers {}: {words}", self.status), hint }
+        let refused = self.status == 400;
+        let cause = if refused { words.to_owned() } else { format!("it answers {}: {words}", self.status) };
+        Unanswered { from: self.from.clone(), cause, hint, refused }
     }
 }
 
@@ -182,7 +189,7 @@ impl Client {
                 }
             }
         };
-        let wrong = |cause, hint| Unanswered { from: self.place(), cause, hint };
+        let wrong = |cause, hint| Unanswered { from: self.place(), cause, hint, refused: false };
         match timeout(self.within, asked).await {
             Ok(Ok((status, body))) => Ok(Response { status, body, from: self.place() }),
             Ok(Err(error)) => Err(wrong(words(&*error), hint(&*error))),

@@ -36,6 +36,12 @@ impl Endpoint {
         if let Some(wrong) = host.chars().find(|c| !(c.is_alphanumeric() || "-_.:%".contains(*c))) {
             return Err(format!("`{text}` has the character `{wrong}` in its host; write `host:port`"));
         }
+        if port.is_none() && host.contains(':') && !text.starts_with('[') && host.ends_with(":3306") {
+            let alone = host.trim_end_matches(":3306");
+            return Err(format!(
+                "`{text}` is an IPv6 address without a port; write `[{alone}]:3306`, or `[{text}]` if that is meant"
+            ));
+        }
         let port = match port {
             None => DEFAULT_PORT,
             Some(port) => port

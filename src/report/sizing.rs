@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::diagnose::Facts;
-use super::diagnose::words::{safe_lifetime, with_spare};
+use super::diagnose::words::{found_safe, with_spare};
 
 /// What was observed, and what follows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,15 +46,16 @@ pub fn sizing(facts: &Facts) -> Option<Sizing> {
     // The shorter of what the server and the path allow.
     let limits = [facts.variable("wait_timeout"), facts.value("mysql_conn_idle_lost_min_seconds")];
     let idle = limits.into_iter().flatten().fold(28_800.0, f64::min);
+    let safe = found_safe(idle, facts.value("mysql_conn_idle_safe_lifetime_seconds"));
     Some(Sizing {
         peak: peak as u64,
         hosts: hosts as u64,
         connections_per_second: rate,
         // Connections rest long: each is asked before it is used, and may grow as old as is safe.
-        low_traffic: figures(peak, hosts, safe_lifetime(idle), 0.0),
+        low_traffic: figures(peak, hosts, safe, 0.0),
         // Connections hardly rest: asking each of them costs a round trip a request; half an hour spreads them over servers
         // that come and go.
-        high_traffic: figures(peak * 2.0, hosts, safe_lifetime(idle).min(1800), 0.5),
+        high_traffic: figures(peak * 2.0, hosts, safe.min(1800), 0.5),
     })
 }
 

@@ -123,8 +123,18 @@ impl Queries {
         Some((next.query.clone(), next.every))
     }
 
-    /// Nobody can be asked now.
-    pub(super) fn put_off(&mut self, now: Instant) {
+    /// Nobody can be asked now: those that are due have nothing new to tell.
+    pub(super) fn put_off(&mut self, now: Instant, instruments: &TargetInstruments, snapshot: &mut Snapshot) {
+        for Due { query, .. } in self.each.iter().filter(|each| each.due <= now) {
+            instruments.not_collected(&query.label(), Duration::ZERO);
+            let last_success = snapshot.last_success(&query.name);
+            let error = Some("not asked: no session gets an answer now".to_owned());
+            snapshot.ran(CollectorResult { name: query.name.clone().into(), last_success, error });
+        }
+        self.delay(now);
+    }
+
+    fn delay(&mut self, now: Instant) {
         for each in &mut self.each {
             each.due = each.due.max(now + FIRST.min(each.every));
         }
@@ -141,9 +151,8 @@ impl Queries {
     ) -> Option<Instant> {
         let Asked { query, every, outcome, took, began, began_at, .. } = asked;
         let label = query.label();
-        let name = format!("queries.{}", query.name);
-        let last_success = snapshot.last_success(&name);
-        let mut seen = CollectorResult { name: name.into(), last_success, error: None };
+        let last_success = snapshot.last_success(&query.name);
+        let mut seen = CollectorResult { name: query.name.clone().into(), last_success, error: None };
         if took > LONG
             && let Some(each) = self.each.iter_mut().find(|each| each.query.name == query.name)
         {
@@ -333,7 +342,7 @@ mod tests {
             assert!(queries.take(lane, now).is_some() && queries.take(lane, now).is_none(), "{lane:?}");
             assert_eq!(queries.due(lane), Some(now + Duration::from_secs(9)));
         }
-        queries.put_off(now + Duration::from_secs(10));
+        queries.delay(now + Duration::from_secs(10));
         assert_eq!(queries.due(Lane::Quick), Some(now + Duration::from_secs(10) + FIRST));
     }
 

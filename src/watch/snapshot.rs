@@ -94,7 +94,7 @@ pub struct ProbeResult {
 /// How the last run of a collector, or of a query of the operator's own, ended.
 #[derive(Clone, Debug)]
 pub struct CollectorResult {
-    /// A query's begins with `queries.`.
+    /// A query's begins with `query.`.
     pub name: Cow<'static, str>,
     pub last_success: Option<SystemTime>,
     pub error: Option<String>,

@@ -317,7 +317,7 @@ impl Task {
     }
 
     fn probe_ended(&mut self, probed: Probed) {
-        self.news = true;
+        self.shows_at_once();
         match probed {
             Probed::Ended(ended) => {
                 if self.wanted_by.schedule {
@@ -555,7 +555,10 @@ impl Task {
             self.querying_slowly = self.querying.take();
             return;
         }
-        let Some(facts) = self.seat.pools.gate().facts() else { return self.queries.put_off(now) };
+        let Some(facts) = self.seat.pools.gate().facts() else {
+            self.news = true;
+            return self.queries.put_off(now, &self.seat.instruments, &mut self.snapshot);
+        };
         let Some(query) = self.queries.take(lane, now) else { return };
         let Seat { target, budget, pools, .. } = &self.seat;
         let asking = queries::ask(target.clone(), facts, budget.clone(), pools.gate().clone(), query);
@@ -569,7 +572,7 @@ impl Task {
     }
 
     fn queried(&mut self, mut asked: Asked) {
-        self.news = true;
+        self.shows_at_once();
         if let Some(login) = asked.unfinished.take() {
             self.unfinished.push(Box::pin(login.finish()));
         }
@@ -581,7 +584,7 @@ impl Task {
 
     /// What was not asked within a round.
     fn brought(&mut self, mut collection: Collection) {
-        self.news = true;
+        self.shows_at_once();
         let Seat { target, slot, instruments, .. } = &self.seat;
         let is_away = self.outage.is_on();
         let answered = self.rounds.take_in(&mut collection, target, slot, instruments, &mut self.snapshot, is_away);
@@ -595,7 +598,7 @@ impl Task {
     }
 
     fn collection_ended(&mut self, mut collection: Collection) {
-        self.news = true;
+        self.shows_at_once();
         let main = MainDoor { failure: self.failure.as_ref(), path: self.path_told, identity: None };
         self.doors.collected(&mut collection, main, Instant::now());
         let Seat { target, slot, instruments, pools, .. } = &self.seat;
@@ -875,7 +878,7 @@ impl Task {
 
     fn changed(&mut self, change: Change) {
         if change != Change::default() {
-            self.news = true;
+            self.shows_at_once();
             for what in told::changed(&change, self.failure.as_ref()) {
                 self.seat.tell(what);
             }
@@ -901,6 +904,11 @@ impl Task {
         self.doors.try_again();
         self.seat.tell(What::RecoverAsked { closed: dropped.closed as u64, in_use: dropped.marked as u64 });
         self.books.recovery.wanted(now);
+    }
+
+    /// What a round or a probe brought: its values and what is told of them are seen together.
+    fn shows_at_once(&mut self) {
+        (self.news, self.published_at) = (true, None);
     }
 
     /// When what is new is to be shown: at once, unless something was shown a moment ago. A round is a dozen news within

@@ -113,7 +113,8 @@ fn of_the_daemon(counted: &Counted) -> Vec<Finding> {
         }
     };
     let finding = |what, counts: &BTreeMap<String, f64>, before: f64| {
-        let sum: f64 = counts.values().sum();
+        // The sum of nothing is the negative zero.
+        let (sum, before) = (counts.values().sum::<f64>() + 0.0, before + 0.0);
         let by: Vec<String> = counts.iter().map(|(what, count)| format!("{what} {count}")).collect();
         let by = if by.is_empty() { String::new() } else { format!(" ({})", by.join(", ")) };
         let says = format!("the daemon counted {sum}{by} since the baseline; at the pace of before, {before:.1}");

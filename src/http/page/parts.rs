@@ -15,8 +15,7 @@ const HIGH: f64 = 0.8;
 const FULL: f64 = 0.95;
 
 /// Where everything else is found, for people; the path of the metrics comes first.
-const ELSEWHERE: [&str; 8] =
-    ["/health", "/health/db", "/health/detailed", "/events", "/sd", "/probe", "/-/healthy", "/-/ready"];
+const ELSEWHERE: [&str; 7] = ["/health", "/health/db", "/health/detailed", "/events", "/sd", "/-/healthy", "/-/ready"];
 
 /// Everything before what is the page's own.
 pub(super) fn head(out: &mut String, title: &str, now: SystemTime) {

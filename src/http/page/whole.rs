@@ -78,6 +78,13 @@ fn row(out: &mut String, seen: &Seen, now: SystemTime) {
     if let Some(server) = &snapshot.server {
         html!(out, "<p class=\"dim\">{}</p>", Text(server));
     }
+    let failing: Vec<&str> =
+        snapshot.collectors.iter().filter(|one| one.error.is_some()).map(|one| &*one.name).collect();
+    match failing.as_slice() {
+        [] => {}
+        [one] => html!(out, "<p class=\"bad\">{} fails</p>", Text(one)),
+        [one, ..] => html!(out, "<p class=\"bad\">{} and {} more fail</p>", Text(one), failing.len() - 1),
+    }
     out.push_str("</td><td data-is=\"last hour\">");
     chart(out, &snapshot.hour, now);
     out.push_str("</td><td data-is=\"at the server\">");

@@ -43,7 +43,7 @@ fn judge(facts: &Facts) -> Option<Finding> {
 
 /// A limit at which a peak leaves three tenths free.
 pub(super) fn room(peak: f64) -> Change {
-    Change::new("more connections than the peak needs, with three tenths to spare")
+    Change::new("more connections than the peak needs, with three tenths to spare; no fewer than the 151 that servers begin with")
         .set("max_connections", with_spare(peak).max(151.0))
 }
 

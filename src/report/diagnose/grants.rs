@@ -2,7 +2,6 @@
 
 use super::facts::Facts;
 use super::rule::Rule;
-use super::words::count;
 use crate::collect::{self, Collector, grants};
 use crate::watch::finding::{Change, Finding, Severity};
 
@@ -44,7 +43,10 @@ fn judge(facts: &Facts) -> Option<Finding> {
         Finding::new(
             RULE.name,
             Severity::Warning,
-            format!("{} have not the rights that they need", count(names.len() as f64, "collector", "collectors")),
+            match names.len() {
+                1 => "a collector has not the rights that it needs".to_owned(),
+                many => format!("{many} collectors have not the rights that they need"),
+            },
         )
         .seen(format!("{account} lacks rights for {}", names.join(", ")))
         .why(format!("without them {}", without.join("; ")))

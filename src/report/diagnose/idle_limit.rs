@@ -2,7 +2,7 @@
 
 use super::facts::Facts;
 use super::rule::Rule;
-use super::words::{duration, lifetime, safe_lifetime};
+use super::words::{duration, found_safe, lifetime};
 use crate::watch::finding::{Change, Finding, Severity};
 
 pub(super) const RULE: Rule = Rule {
@@ -20,7 +20,7 @@ fn judge(facts: &Facts) -> Option<Finding> {
     if configured.is_some_and(|configured| limit >= configured) {
         return None;
     }
-    let safe = facts.value("mysql_conn_idle_safe_lifetime_seconds").map_or(safe_lifetime(limit), |safe| safe as u64);
+    let safe = found_safe(limit, facts.value("mysql_conn_idle_safe_lifetime_seconds"));
     let promised = configured.map(|configured| format!("; the server's wait_timeout is {}", duration(configured)));
     let above = configured.map_or(limit * 2.0, |configured| configured + 60.0);
     Some(
@@ -36,12 +36,12 @@ fn judge(facts: &Facts) -> Option<Finding> {
             promised.unwrap_or_default()
         ))
         .why(
-            "a proxy, firewall or NAT forgets the connection and neither side is told: the next query fails with 2006 or \
-             2013, or hangs until its timeout",
+            "a proxy, firewall or NAT ends the connection while the pool still takes it for good: the next query fails with \
+             2006 or 2013, or, where neither side is told, hangs until its timeout",
         )
         .change(
             Change::new(format!("pools that replace connections after {} at most", duration(safe as f64)))
-                .pool(lifetime(safe.max(1))),
+                .pool(lifetime(safe)),
         )
         .change(Change::new(format!(
             "or raise the idle timeout of what lies between above {} (HAProxy: `timeout client` and `timeout server`; \

@@ -2,7 +2,7 @@
 
 use super::facts::Facts;
 use super::rule::Rule;
-use super::words::{duration, lifetime, safe_lifetime};
+use super::words::{duration, found_safe, lifetime};
 use crate::watch::finding::{Change, Finding, Severity};
 
 pub(super) const RULE: Rule = Rule {
@@ -28,7 +28,7 @@ fn judge(facts: &Facts) -> Option<Finding> {
     if too_long.is_empty() {
         return None;
     }
-    let safe = safe_lifetime(limit);
+    let safe = found_safe(limit, facts.value("mysql_conn_idle_safe_lifetime_seconds"));
     Some(
         Finding::new(
             RULE.name,

@@ -48,16 +48,21 @@ pub fn safe_lifetime(limit: f64) -> u64 {
     ((limit * 0.8).min(limit - spare).floor() as u64).max(1)
 }
 
+/// The same in whole seconds, where the ladder has found it out.
+pub fn found_safe(limit: f64, found: Option<f64>) -> u64 {
+    found.map_or_else(|| safe_lifetime(limit), |found| (found as u64).max(1).min(safe_lifetime(limit)))
+}
+
 /// How long a pool keeps a connection.
 pub fn lifetime(seconds: u64) -> Vec<String> {
     let milliseconds = seconds * 1000;
     // HikariCP refuses less than 30 s for the first, and keeps alive from 30 s on.
     let hikari = match seconds {
-        0..30 => {
-            "HikariCP: maxLifetime cannot be below 30000; raise the limit instead, or use a lower `minimumIdle` with \
-                  idleTimeout=10000"
-                .to_owned()
-        }
+        0..10 => "HikariCP: neither maxLifetime=30000 nor idleTimeout=10000 can be any lower; raise the limit instead"
+            .to_owned(),
+        10..30 => format!(
+            "HikariCP: maxLifetime=30000, which cannot be lower, with minimumIdle=0, idleTimeout={milliseconds}"
+        ),
         30..60 => format!("HikariCP: maxLifetime={milliseconds}"),
         _ => format!("HikariCP: maxLifetime={milliseconds}, keepaliveTime={}", milliseconds / 2),
     };
@@ -116,7 +121,8 @@ mod tests {
             assert_eq!(safe_lifetime(limit), safe, "{limit}");
         }
         assert!(lifetime(280)[1].ends_with("maxLifetime=280000, keepaliveTime=140000"));
-        assert!(lifetime(8)[1].contains("cannot be below 30000"));
+        assert!(lifetime(8)[1].contains("raise the limit instead"));
+        assert!(lifetime(12)[1].ends_with("minimumIdle=0, idleTimeout=12000"));
         assert!(size(5)[0].ends_with("pool_size=3, max_overflow=2)"));
     }
 }

@@ -97,7 +97,7 @@ pub struct Setting {
     pub is_wise: bool,
 }
 
-/// A collector, or a query of the operator's own (`queries.NAME`), that has nothing new to tell.
+/// A collector, or a query of the operator's own (`query.NAME`), that has nothing new to tell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Failing {
     pub name: String,
