@@ -10,7 +10,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 use super::client::{access, at, attempt};
 use super::daemon::{Daemon, run, watching};
@@ -327,6 +327,28 @@ async fn hosts_near_a_block_and_blocked() {
             }
             heals(&server, &configuration, name, severity).await;
         }
+    }
+}
+
+#[tokio::test]
+async fn a_resolver_that_does_not_answer_the_server() {
+    // MySQL 9.7 greets at once all the same, for a reason that is not known.
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.is_mariadb()) {
+        let options = ["skip_name_resolve=OFF"];
+        let Some(server) = Server::private_with_hosts(kind, &options, "127.0.0.1 localhost\n").await else { continue };
+        // Whatever is asked, nothing is said.
+        let Ok(resolver) = UdpSocket::bind("127.0.0.53:53").await else {
+            println!("not tried: this machine lends nobody port 53 of 127.0.0.53");
+            return;
+        };
+        server.resolves_by("nameserver 127.0.0.53\noptions timeout:1 attempts:1\n");
+        server.restart().await;
+        let address = relay(server.port).await;
+        let configuration =
+            format!("targets:\n  t:\n    address: {address}\n    user: goneaway\n    password: goneaway\n");
+        let finding = heals(&server, &configuration, "reverse_dns_slow", Severity::Warning).await;
+        assert!(finding.seen.contains("skip_name_resolve = OFF"), "{finding:#?}");
+        drop(resolver);
     }
 }
 

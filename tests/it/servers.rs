@@ -158,6 +158,12 @@ impl Server {
         }
     }
 
+    /// Its resolver is another from its next start on. It needs lines in the place of /etc/hosts.
+    pub(crate) fn resolves_by(&self, lines: &str) {
+        assert!(self.hosts().exists(), "it has a mount namespace");
+        fs::write(self.directory.join("resolv.conf"), lines).expect("its directory is ours");
+    }
+
     /// One account for each authentication plugin with passwords, all with a hairy password.
     ///
     /// Besides there are `goneaway`, `encrypted` (REQUIRE SSL) and `certified` (REQUIRE X509),
@@ -453,8 +459,13 @@ impl Server {
             // SAFETY: a system call without arguments.
             command.arg(if unsafe { libc::geteuid() } == 0 { "-m" } else { "-rm" });
             command
-                .args(["sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\""])
-                .arg(self.hosts())
+                .args([
+                    "sh",
+                    "-c",
+                    "cd \"$0\" && mount --bind hosts /etc/hosts && { [ ! -e resolv.conf ] || mount --bind resolv.conf \
+                     /etc/resolv.conf; } && exec \"$@\"",
+                ])
+                .arg(&self.directory)
                 .arg(&self.program);
             command
         } else {
