@@ -590,13 +590,8 @@ async fn status_and_diagnose_say_what_the_goldens_say() {
     told("healthy", &configuration, 0);
     told("wrong-password", &wrong, 2);
     let three = format!(
-        "defaults: {{user: goneaway, password: goneaway, timeout: 1s}}
-targets:
-  a: {{address: \"127.0.0.1{port}\"}}
-  b: \
-         {{address: \"127.0.0.1:9\"}}
-  c: {{address: \"127.0.0.1{port}\"}}
-"
+        "defaults: {{user: goneaway, password: goneaway, timeout: 1s}}\ntargets:\n  a: {{address: \"127.0.0.1{port}\"}}\n  \
+         b: {{address: \"127.0.0.1:9\"}}\n  c: {{address: \"127.0.0.1{port}\"}}\n"
     );
     told("one-of-three-down", &three, 2);
     server.sql("SET GLOBAL max_connections = 10").await;

@@ -24,10 +24,22 @@ fn watcher(program: &PathBuf, daemon: SocketAddr, interval: u64) -> Prometheus {
         files.push((name, rules.replace("\n  interval: 30s\n", &format!("\n  interval: {interval}s\n"))));
     }
     let configuration = format!(
-        "global: {{scrape_interval: {interval}s, scrape_timeout: {interval}s}}\nrule_files: [goneaway.yml, goneaway-slo.yml, goneaway-exporter.yml]\nscrape_configs:\n- \
-         job_name: goneaway\n  static_configs: [{{targets: ['{daemon}']}}]\n"
+        "global: {{scrape_interval: {interval}s, scrape_timeout: {interval}s}}\nrule_files: \
+         [goneaway.yml, goneaway-slo.yml, goneaway-exporter.yml]\nscrape_configs:\n- job_name: goneaway\n  static_configs: [{{targets: ['{daemon}']}}]\n"
     );
     Prometheus::configured(program, &configuration, &files)
+}
+
+/// A Prometheus that has seen so many targets, all of them well.
+async fn scraped(program: &PathBuf, daemon: &Daemon, targets: usize) -> Prometheus {
+    daemon
+        .until(Duration::from_secs(90), "all of them", |seen| {
+            seen.starting_with("mysql_conn_probe_success").filter(|(_, good)| *good == 1.0).count() == targets
+        })
+        .await;
+    let prometheus = watcher(program, daemon.address, 5);
+    prometheus.value("count(mysql_up==1)", |up| up == targets as f64).await;
+    prometheus
 }
 
 /// What an application does all day: a pool of four that is busy, and a client of its own twice a second.
@@ -46,7 +58,7 @@ async fn work(port: u16) {
     for turn in 0_u64.. {
         let mut kept = [None, None, None, None];
         for one in &mut kept {
-            *one = pool.get_conn().await.ok();
+            *one = Some(pool.get_conn().await.expect("a well server lets in"));
         }
         for one in kept.iter_mut().flatten() {
             one.query_drop("SELECT COUNT(*) FROM information_schema.plugins").await.expect("a well server answers");
@@ -86,13 +98,7 @@ async fn one_that_is_well_wakes_nobody() {
     }
     let load: Vec<_> = servers.iter().map(|server| tokio::spawn(work(server.port))).collect();
     let daemon = Daemon::start(&configuration).await;
-    daemon
-        .until(Duration::from_secs(30), "all five", |seen| {
-            seen.starting_with("mysql_conn_probe_success").filter(|(_, good)| *good == 1.0).count() == 5
-        })
-        .await;
-    let prometheus = watcher(&program, daemon.address, 5);
-    prometheus.value("count(mysql_up==1)", |up| up == 5.0).await;
+    let prometheus = scraped(&program, &daemon, 5).await;
     prometheus.value("instance:mysql_replication_running:min", |running| running == 1.0).await;
     // Those that waited for the first scrape see it at their next turn.
     let settled = Instant::now() + Duration::from_secs(45);
@@ -163,13 +169,7 @@ async fn dashboards_of_two_hundred_targets_are_quick() {
         let _ = writeln!(configuration, "  server-{number:03}: {{address: \"127.0.0.1:{port}\"}}");
     }
     let daemon = Daemon::start(&configuration).await;
-    daemon
-        .until(Duration::from_secs(90), "all of them", |seen| {
-            seen.starting_with("mysql_conn_probe_success").filter(|(_, good)| *good == 1.0).count() == 200
-        })
-        .await;
-    let prometheus = watcher(&program, daemon.address, 5);
-    prometheus.value("count(mysql_up==1)", |up| up == 200.0).await;
+    let prometheus = scraped(&program, &daemon, 200).await;
     tokio::time::sleep(Duration::from_secs(600)).await;
     let asked = std::process::Command::new("python3")
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/lint-dashboards"))

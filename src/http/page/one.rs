@@ -86,13 +86,10 @@ fn facts(out: &mut String, seen: &Seen, now: SystemTime) {
         None => fact(out, "got in last", "never since the start"),
     }
     if snapshot.consecutive_failures > 0 {
-        let times = if snapshot.consecutive_failures == 1 { "once" } else { "times" };
-        let count = if snapshot.consecutive_failures == 1 {
-            String::new()
-        } else {
-            format!("{} ", snapshot.consecutive_failures)
-        };
-        fact(out, "failed since", format_args!("{count}{times}"));
+        match snapshot.consecutive_failures {
+            1 => fact(out, "failed since", "once"),
+            many => fact(out, "failed since", format_args!("{many} times")),
+        }
     }
     fact(out, "probed every", time(snapshot.every.as_secs_f64()));
     fact(out, "required", if snapshot.required { "yes: /health/db depends on it" } else { "no" });
