@@ -24,7 +24,7 @@ fn watcher(program: &PathBuf, daemon: SocketAddr, interval: u64) -> Prometheus {
         files.push((name, rules.replace("\n  interval: 30s\n", &format!("\n  interval: {interval}s\n"))));
     }
     let configuration = format!(
-        "global: {{scrape_interval: {interval}s, scrape_timeout: {interval}s}}\nrule_files: \
+        "global: {{scrape_interval: {interval}s, scrape_timeout: {interval}s, evaluation_interval: {interval}s}}\nrule_files: \
          [goneaway.yml, goneaway-slo.yml, goneaway-exporter.yml]\nscrape_configs:\n- job_name: goneaway\n  static_configs: [{{targets: ['{daemon}']}}]\n"
     );
     Prometheus::configured(program, &configuration, &files)
