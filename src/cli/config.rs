@@ -36,6 +36,20 @@ fn good(loaded: &Loaded, targets: usize) -> String {
         None => "the environment".to_owned(),
     };
     let s = if targets == 1 { "" } else { "s" };
-    let warnings: String = loaded.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
+    let warnings = loaded.warnings.iter().cloned().chain(without_folder(loaded));
+    let warnings: String = warnings.map(|warning| format!("warning: {warning}\n")).collect();
     format!("{subject}: good, {targets} target{s}\n{warnings}")
+}
+
+/// A control socket that could not be had if the daemon started now. No mistake: what starts it may make the folder.
+fn without_folder(loaded: &Loaded) -> Option<String> {
+    let folder = loaded.config.control.as_deref()?.parent()?;
+    let origin = loaded.origins.of("control").map(|origin| format!("{}: ", origin.place)).unwrap_or_default();
+    (!folder.is_dir()).then(|| {
+        format!(
+            "{origin}control: there is no folder {}; make it before the daemon starts, as `RuntimeDirectory=` in a systemd \
+             unit does, or say another path",
+            folder.display()
+        )
+    })
 }

@@ -162,13 +162,13 @@ impl Monitor {
             return Ok(());
         }
         let (count, every) = (self.watched.len(), humantime::format_duration(self.every));
-        let of = if count == 1 { "target" } else { "targets" };
+        let (of, each) = if count == 1 { ("target", "") } else { ("targets", "each ") };
         let beside = match &self.beside {
             Some(beside) => format!("events and pools: the daemon at {}", beside.place()),
             None => "events and pools: none, since no daemon runs beside".to_owned(),
         };
         self.screen.write(&format!(
-            "{count} {of}, a probe every {every} each; Ctrl-C ends it with a summary\ntimes in UTC; {LEGEND}\n{beside}\n"
+            "{count} {of}, {each}probed every {every}; Ctrl-C ends it with a summary\ntimes in UTC; {LEGEND}\n{beside}\n"
         ))
     }
 

@@ -276,6 +276,11 @@ mod tests {
         refused("a: hunter2: b\n", 1, 11, "wants quotes");
         refused("a: [hunter2\n", 1, 4, "not closed");
         refused("a: {hunter2\nb: c\n", 1, 4, "not closed");
+        refused("a: [hunter2\nb: c\n", 1, 4, "not closed");
+        refused("a:\n  b:\n    c: [hunter2\n    d: e\n", 3, 8, "not closed");
+        refused("a: {b: \"\\hunter2\"}\n", 1, 8, "escape");
+        refused("a: [b, \"hunter2\nc: d\n", 1, 8, "not closed");
+        refused(&format!("{}: hunter2\n", "x".repeat(1100)), 1, 1101, "more than 1024 characters");
         refused("a: [hunter2]]\n", 1, 13, "closes nothing");
         refused("a: 'hunter2' x\n", 1, 14, "follows the closing quote");
         refused("a: b\nhunter2\n\n", 2, 1, "a name without");

@@ -23,6 +23,9 @@ pub(crate) const NO_TAG: &str =
     "`!` begins a tag, which a configuration does not need; text that begins with `!` wants quotes";
 pub(crate) const TOO_DEEP: &str = "this is nested deeper than any setting";
 
+/// What YAML lets a name have, unless a `?` begins it.
+const LONGEST_KEY: usize = 1024;
+
 /// The parser's error in the words of someone who edits the file. It never repeats the text, which may be a password.
 pub(crate) fn explained(text: &str, error: &ScanError, opened: Option<Spot>) -> (Spot, String) {
     let spot = Spot::from(*error.marker());
@@ -36,15 +39,21 @@ pub(crate) fn explained(text: &str, error: &ScanError, opened: Option<Spot>) -> 
         }
     }
     let info = error.info();
-    let unclosed = info.contains("flow") && opened.is_some();
+    let begins = |at: Spot| line(at.line).chars().nth(at.column - 1).is_some_and(|first| matches!(first, '[' | '{'));
+    let is_another = ["quoted scalar", "escape", TOO_DEEP, "recursion"].iter().any(|says| info.contains(says));
+    let unclosed = !is_another && opened.is_some_and(|at| info.contains("flow") || begins(at));
     let spot = match info {
         _ if unclosed => opened.unwrap_or(spot),
         "simple key expect ':'" | "simple key expected" => last_written(text, spot),
         _ => spot,
     };
     let says = match info {
+        _ if unclosed => "this `[` or `{` is not closed, or a comma is missing; text that begins with one wants quotes",
         TOO_DEEP | "recursion limit exceeded" => TOO_DEEP,
         "while parsing node, found unknown anchor" => NO_ALIAS,
+        "mapping values are not allowed in this context" if line(spot.line).chars().count() > LONGEST_KEY => {
+            "a name of more than 1024 characters"
+        }
         "mapping values are not allowed in this context" => {
             "a `:` cannot stand here: the indentation is wrong, or text that holds `: ` wants quotes"
         }
@@ -67,7 +76,6 @@ pub(crate) fn explained(text: &str, error: &ScanError, opened: Option<Spot>) -> 
         _ if info.contains("block scalar") => {
             "`|` or `>` begins a block of text; text that begins with one wants quotes"
         }
-        _ if unclosed => "this `[` or `{` is not closed, or a comma is missing; text that begins with one wants quotes",
         _ if info.contains("bracket") || info.contains("flow") => {
             "a `]` or `}` closes nothing; text that begins with one wants quotes"
         }

@@ -126,8 +126,8 @@ impl Recovery {
         Change { circuit: was_open.then_some(None), ..self.step(event, now) }
     }
 
-    /// A fresh login failed. The next attempt follows by the backoff, or when trying does no harm.
-    pub fn bad(&mut self, failure: &Failure, attempt: Option<Trigger>, now: Instant) -> Change {
+    /// A fresh login that began `since` failed. The next attempt follows by the backoff, or when trying does no harm.
+    pub fn bad(&mut self, failure: &Failure, attempt: Option<Trigger>, since: Instant, now: Instant) -> Change {
         if let Some(trigger) = attempt {
             self.attempts.attempted(false, trigger);
         }
@@ -136,7 +136,7 @@ impl Recovery {
         let after = self.circuit.suspended();
         self.hold_off(failure, now);
         let event = if attempt.is_some() { Event::AttemptFailed } else { Event::ProbeFailed };
-        let first = self.step(event, now);
+        let first = self.step_since(event, since, now);
         let second = match (before.is_some(), after.is_some()) {
             (false, true) => self.step(Event::CircuitOpened, now),
             (true, false) => self.step(Event::CircuitClosed, now),
@@ -180,10 +180,10 @@ impl Recovery {
         self.step(Event::KeptOk, now)
     }
 
-    /// A kept connection was lost.
-    pub fn lost(&mut self, now: Instant) -> Change {
+    /// A kept connection was lost, and answered nothing since.
+    pub fn lost(&mut self, since: Instant, now: Instant) -> Change {
         self.to_replace += 1;
-        self.step(Event::KeptLost, now)
+        self.step_since(Event::KeptLost, since, now)
     }
 
     /// A pool has opened a connection, perhaps in the place of a lost one.
@@ -200,7 +200,7 @@ impl Recovery {
     /// A pool could not open a connection.
     pub fn unopened(&mut self, failure: &Failure, now: Instant) -> Change {
         let attempt = (self.to_replace > 0).then_some(Trigger::Auto);
-        self.bad(failure, attempt.or(Some(Trigger::Auto)), now)
+        self.bad(failure, attempt.or(Some(Trigger::Auto)), now, now)
     }
 
     /// We did not run for so long ourselves.
@@ -238,7 +238,11 @@ impl Recovery {
     }
 
     fn step(&mut self, event: Event, now: Instant) -> Change {
-        let outcome: Outcome = self.machine.on(event, now);
+        self.step_since(event, now, now)
+    }
+
+    fn step_since(&mut self, event: Event, since: Instant, now: Instant) -> Change {
+        let outcome: Outcome = self.machine.on_since(event, since, now);
         self.states.happened(&outcome);
         Change {
             state: outcome.changed,
@@ -279,7 +283,7 @@ mod tests {
         let mut recovery = recovery();
         recovery.good(None, zero);
         assert_eq!((recovery.state(), recovery.attempt_due()), (State::Connected, None));
-        recovery.lost(zero + SECOND);
+        recovery.lost(zero + SECOND, zero + SECOND);
         let refused = failure(Phase::Tcp, Reason::Refused, None);
         recovery.unopened(&refused, zero + SECOND);
         let mut now = zero + SECOND;
@@ -292,7 +296,7 @@ mod tests {
             assert_eq!(recovery.take_attempt(), Some(Trigger::Auto));
             recovery.attempt_started(now);
             assert!(matches!(recovery.state(), State::Reconnecting | State::Down), "{:?}", recovery.state());
-            recovery.bad(&refused, Some(Trigger::Auto), now);
+            recovery.bad(&refused, Some(Trigger::Auto), now, now);
         }
         let change = recovery.good(Some(Trigger::Auto), now);
         assert_eq!((change.recovered, recovery.state()), (Some(now - zero - SECOND), State::Connected));
@@ -304,7 +308,7 @@ mod tests {
         let zero = Instant::now();
         let mut recovery = recovery();
         let denied = failure(Phase::Auth, Reason::AccessDenied, Some(1045));
-        let change = recovery.bad(&denied, None, zero);
+        let change = recovery.bad(&denied, None, zero, zero);
         assert_eq!(change.circuit, Some(Some(Suspended::Refused(Reason::AccessDenied))));
         assert_eq!(recovery.state(), State::Down);
         let mut reached = 0;
@@ -318,7 +322,7 @@ mod tests {
             // The schedule's probe comes every 15 s too.
             if (due || second % 15 == 0) && recovery.let_through(now) {
                 reached += 1;
-                recovery.bad(&denied, None, now);
+                recovery.bad(&denied, None, now, now);
             }
         }
         assert!((8..=9).contains(&reached), "{reached}");
@@ -332,13 +336,14 @@ mod tests {
     fn an_account_that_was_full_is_tried_when_one_of_ours_has_left() {
         let zero = Instant::now();
         let mut recovery = recovery();
-        recovery.bad(&failure(Phase::Auth, Reason::UserLimit, Some(1226)), None, zero);
+        recovery.bad(&failure(Phase::Auth, Reason::UserLimit, Some(1226)), None, zero, zero);
         recovery.plan(zero);
         assert!(recovery.attempt_due().is_some_and(|due| due >= zero + SECOND * 60));
         recovery.left(zero + SECOND);
         assert!(recovery.attempt_due().is_some_and(|due| due < zero + SECOND * 2));
         // What somebody else refuses is none of its business.
-        recovery.bad(&failure(Phase::Auth, Reason::AccessDenied, Some(1045)), None, zero + SECOND * 2);
+        let denied = failure(Phase::Auth, Reason::AccessDenied, Some(1045));
+        recovery.bad(&denied, None, zero + SECOND * 2, zero + SECOND * 2);
         recovery.plan(zero + SECOND * 2);
         let due = recovery.attempt_due();
         recovery.left(zero + SECOND * 3);
@@ -351,7 +356,7 @@ mod tests {
         let mut recovery = recovery();
         recovery.good(None, zero);
         recovery.kept(zero);
-        let change = recovery.lost(zero + SECOND);
+        let change = recovery.lost(zero + SECOND, zero + SECOND);
         assert_eq!(change.state, Some((State::Connected, State::Degraded)));
         let change = recovery.opened(zero + SECOND * 2);
         assert_eq!(change.state, Some((State::Degraded, State::Connected)));

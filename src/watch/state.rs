@@ -29,8 +29,9 @@
 //! | `Tick` | nothing but the time |
 //!
 //! An outage is the time in which neither a fresh nor a kept connection is of use, `reconnecting` before the first
-//! attempt aside. It began when the last one was seen lost, which may turn out later: a fresh connection that was good
-//! before the loss says nothing of after it.
+//! attempt aside. It began when the last one was lost, which may turn out later: a fresh connection that was good before
+//! the loss says nothing of after it. Whatever got no answer until its deadline was of no use from when it asked, unless
+//! something else was good meanwhile.
 
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ crate::metrics! {
     RECOVERY_DURATION: histogram(RECOVERY_SECONDS) "mysql_conn_recovery_duration_seconds" {};
     /// When the present outage began (no connection of use, fresh or kept), in seconds since 1970; 0 when there is none.
     OUTAGE_START: gauge "mysql_conn_outage_start_timestamp_seconds" {};
-    /// Seconds without a usable connection, fresh or kept, since the exporter started. Time in which the exporter itself did not run is left out.
+    /// Seconds without a usable connection, fresh or kept, since the exporter started: from the first question that got no answer to the first answer. Time in which the exporter itself did not run is left out.
     DOWNTIME: counter "mysql_conn_downtime_seconds_total" {};
 }
 
@@ -131,8 +132,10 @@ pub struct Machine {
     attempting: bool,
     suspended: bool,
     disabled: bool,
-    /// When kept connections were lost, unless a fresh one has been good since.
-    kept_lost: Option<Instant>,
+    /// Since when kept connections are lost, unless a fresh one has been good since.
+    kept_lost: Option<Marked>,
+    /// When something was good last, or we last awoke from a stall: no outage began before.
+    good_at: Option<Instant>,
     /// When the loss was seen that no good query has ended yet.
     loss_seen: Option<Marked>,
     outage: Option<Marked>,
@@ -182,6 +185,7 @@ impl Machine {
             suspended: false,
             disabled: false,
             kept_lost: None,
+            good_at: None,
             loss_seen: None,
             outage: None,
             downtime: Duration::ZERO,
@@ -189,8 +193,15 @@ impl Machine {
         }
     }
 
-    /// Takes in what happened. Time never goes back; an event that comes late counts as of now.
+    /// Takes in what happened just now.
     pub fn on(&mut self, event: Event, now: Instant) -> Outcome {
+        self.on_since(event, now, now)
+    }
+
+    /// Takes in what happened, and since when it was so if it is bad: a question had no answer from then on. Time never
+    /// goes back; an event that comes late counts as of now.
+    pub fn on_since(&mut self, event: Event, since: Instant, now: Instant) -> Outcome {
+        let since = self.good_at.map_or(since, |good| since.max(good)).min(now);
         let mut outcome = Outcome::default();
         match event {
             Event::ProbeOk | Event::AttemptOk => {
@@ -215,7 +226,7 @@ impl Machine {
             }
             Event::KeptLost => {
                 self.kept = Some(false);
-                self.kept_lost = self.kept_lost.or(Some(now));
+                self.kept_lost = self.kept_lost.or(Some(Marked::at(since)));
                 self.loss_seen = self.loss_seen.or(Some(Marked::at(now)));
             }
             Event::CircuitOpened => self.suspended = true,
@@ -227,19 +238,21 @@ impl Machine {
                     outage: self.outage,
                     downtime: self.downtime,
                     taken: self.taken,
+                    good_at: Some(now),
                     ..Machine::new(self.down_after)
                 };
             }
-            Event::Enabled => self.disabled = false,
+            Event::Enabled => (self.disabled, self.good_at) = (false, Some(now)),
             Event::Stalled(stalled) => {
-                for mark in [&mut self.outage, &mut self.loss_seen].into_iter().flatten() {
+                for mark in [&mut self.outage, &mut self.kept_lost, &mut self.loss_seen].into_iter().flatten() {
                     mark.stall(stalled, now);
                 }
+                self.good_at = Some(now);
             }
             Event::Tick => {}
         }
         if self.is_out() {
-            self.begin_outage(now);
+            self.begin_outage(since, now);
         } else {
             outcome.outage_ended = self.end_outage(now);
         }
@@ -302,13 +315,12 @@ impl Machine {
         known && !of_use && !self.disabled
     }
 
-    fn begin_outage(&mut self, now: Instant) {
+    fn begin_outage(&mut self, since: Instant, now: Instant) {
         if self.outage.is_some() {
             return;
         }
-        let loss = self.loss_seen.filter(|loss| self.kept_lost == Some(loss.at));
-        self.outage = Some(loss.unwrap_or_else(|| Marked::at(self.kept_lost.unwrap_or(now))));
-        self.loss_seen = self.loss_seen.or(self.outage);
+        self.outage = Some(self.kept_lost.unwrap_or_else(|| Marked::at(since)));
+        self.loss_seen = self.loss_seen.or(Some(Marked::at(now)));
     }
 
     fn end_outage(&mut self, now: Instant) -> Option<Duration> {
@@ -318,6 +330,7 @@ impl Machine {
     }
 
     fn good_query(&mut self, now: Instant) -> Option<Duration> {
+        self.good_at = Some(now);
         Some(self.loss_seen.take()?.elapsed(now))
     }
 }

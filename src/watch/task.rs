@@ -55,6 +55,7 @@ use crate::mysql::failure::{Failure, Phase, Reason};
 use crate::mysql::handshake::Facts;
 use crate::mysql::path::Path;
 use crate::mysql::pool::{Lost, closed};
+use crate::mysql::signal::Signal;
 
 /// How long a job that is under way may take to end when the daemon stops.
 const GRACE: Duration = Duration::from_secs(4);
@@ -331,7 +332,7 @@ impl Task {
                 let failure = probe::no_greeting(silent.waited());
                 self.waiting = Some(Box::pin(async move { silent.wait(&target).await }));
                 self.outage.not_greeted(&failure);
-                self.not_in(&failure);
+                self.not_in(&failure, self.waiting_since);
                 self.fails(failure, Vec::new(), self.wanted_by.schedule);
             }
         }
@@ -350,7 +351,7 @@ impl Task {
                 self.outage.gave_up(&self.seat.target.name, failure);
                 self.snapshot.probe = Some(result(Some(failure.clone()), Vec::new(), None));
                 let failure = failure.clone();
-                self.not_in(&failure);
+                self.not_in(&failure, self.waiting_since);
             }
         }
     }
@@ -361,6 +362,7 @@ impl Task {
             let took = (fresh == Fresh::Good).then_some(ended.took);
             Arc::make_mut(&mut self.snapshot.hour).good(SystemTime::now(), took);
         }
+        let began = Instant::now() - ended.took;
         let phases: Vec<_> = ended.times.iter().collect();
         for (phase, took) in &phases {
             self.seat.instruments.phase_last.with_label_values(&[phase.label()]).set(took.as_secs_f64());
@@ -374,7 +376,7 @@ impl Task {
         match ended.outcome {
             Ok(facts) => self.succeeds(facts, phases, fresh),
             Err(failure) => {
-                self.not_in(&failure);
+                self.not_in(&failure, began);
                 self.fails(failure, phases, self.wanted_by.schedule);
             }
         }
@@ -418,23 +420,24 @@ impl Task {
         }
     }
 
-    /// A fresh login has failed: nothing is opened until one gets in, and the next is planned.
-    fn not_in(&mut self, failure: &Failure) {
+    /// A fresh login that began then has failed: nothing is opened until one gets in, and the next is planned.
+    fn not_in(&mut self, failure: &Failure, began: Instant) {
         let now = Instant::now();
         let attempt = self.wanted_by.attempt;
         self.seat.pools.gate().turn_away(failure);
-        self.turned_away(failure, attempt, now);
+        self.turned_away(failure, attempt, began);
         self.followed = self.followed.filter(|asked| now < *asked + FOLLOWED);
         if let Some(asked) = self.followed {
             self.seat.tell(told::tried(asked, Some(failure)));
         }
     }
 
-    /// A fresh login of whatever kind has failed.
-    fn turned_away(&mut self, failure: &Failure, attempt: Option<Trigger>, now: Instant) {
+    /// A fresh login of whatever kind that began then has failed.
+    fn turned_away(&mut self, failure: &Failure, attempt: Option<Trigger>, began: Instant) {
+        let now = Instant::now();
         self.failure = Some(failure.clone());
         self.books.desk.history().attempted(now, Fresh::from(failure));
-        let change = self.books.recovery.bad(failure, attempt, now);
+        let change = self.books.recovery.bad(failure, attempt, began, now);
         self.changed(change);
         self.books.recovery.plan(now);
         if matches!(failure.reason, Reason::UserLimit | Reason::TooManyConnections) && self.idle.is_parked() {
@@ -718,7 +721,9 @@ impl Task {
             News::Lost(lost) => {
                 self.news = true;
                 self.seat.instruments.losses.seen(Source::Pool, lost.signal, lost.rested());
-                let change = self.books.recovery.lost(now);
+                // One that ends while it is asked ends now; one that says nothing has said nothing since.
+                let since = if lost.signal == Signal::Timeout { lost.known.asked_at } else { lost.noticed_at };
+                let change = self.books.recovery.lost(since, now);
                 self.changed(change);
                 if !self.seat.pools.gate().is_open() {
                     self.books.recovery.plan(now);

@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use super::super::exit::{Exit, progress, report};
+use super::super::exit::{Exit, complain, progress, report};
 use super::super::moment::Moment;
 use super::super::output::Output;
 use super::super::targets::chosen;
@@ -162,6 +162,16 @@ impl Standing {
 /// Waits for all at once, and reports.
 pub(super) async fn wait(loaded: &Loaded, wait: &Wait) -> Result<Exit, Exit> {
     let targets = chosen(loaded, &wait.targets)?;
+    let least = EVERY * wait.good;
+    if wait.within < least {
+        return Err(complain(&format!(
+            "error: `--for {}` is too short for {} good probes, one a second\n  hint: write `--for {}` or more, or a \
+             smaller `--good`; `goneaway check` looks once",
+            humantime::format_duration(wait.within),
+            wait.good,
+            humantime::format_duration(least)
+        )));
+    }
     let began = Instant::now();
     let moment = Moment::begin(loaded, &targets, EVERY)?;
     let slots = moment.board.slots();

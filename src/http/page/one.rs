@@ -179,25 +179,25 @@ fn phases(out: &mut String, probe: &ProbeResult, now: SystemTime) {
 }
 
 fn pools(out: &mut String, snapshot: &Snapshot) {
-    out.push_str(
-        "<section><h2>Pools</h2>\n<table>\n<tr><th>pool</th><th>idle</th><th>used</th><th>wait</th><th>size</th>\
-         <th>overflow</th><th>recycle</th><th>opened</th><th>closed</th></tr>\n",
-    );
+    const COLUMNS: [&str; 8] = ["idle", "used", "wait", "size", "overflow", "recycle", "opened", "closed"];
+    out.push_str("<section><h2>Pools</h2>\n<table class=\"many\">\n<thead><tr><th>pool</th>");
+    for column in COLUMNS {
+        html!(out, "<th>{column}</th>");
+    }
+    out.push_str("</tr></thead>\n<tbody>\n");
     for pool in &snapshot.pools {
         let counts = pool.counts;
         let recycle = pool.recycle.map_or("never".to_owned(), |after| time(after.as_secs_f64()));
-        html!(out, "<tr><td>{}</td>", Text(&pool.name));
-        for number in [counts.idle, counts.used, counts.pending, pool.size, pool.max_overflow] {
-            html!(out, "<td class=\"number\">{number}</td>");
+        let [idle, used, wait] = [counts.idle, counts.used, counts.pending].map(|count| count.to_string());
+        let [size, overflow] = [pool.size, pool.max_overflow].map(|count| count.to_string());
+        let [opened, closed] = [counts.opened, counts.closed].map(|count| count.to_string());
+        html!(out, "<tr><th scope=\"row\">{}</th>", Text(&pool.name));
+        for (column, value) in COLUMNS.iter().zip([idle, used, wait, size, overflow, recycle, opened, closed]) {
+            html!(out, "<td class=\"number\" data-is=\"{column}\">{value}</td>");
         }
-        html!(
-            out,
-            "<td class=\"number\">{recycle}</td><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>\n",
-            counts.opened,
-            counts.closed
-        );
+        out.push_str("</tr>\n");
     }
-    out.push_str("</table>\n</section>\n");
+    out.push_str("</tbody>\n</table>\n</section>\n");
 }
 
 fn lost(out: &mut String, snapshot: &Snapshot, now: SystemTime) {

@@ -3,8 +3,8 @@
 use super::connections::room;
 use super::facts::Facts;
 use super::rule::Rule;
-use super::words::{duration, percent};
-use crate::watch::finding::{Finding, Severity};
+use super::words::{count, duration, percent, size};
+use crate::watch::finding::{Change, Finding, Severity};
 
 pub(super) const RULE: Rule = Rule {
     name: "connections_trend",
@@ -26,6 +26,7 @@ fn judge(facts: &Facts) -> Option<Finding> {
         return None;
     }
     let left = (limit - used).max(0.0) / slope;
+    let hosts = facts.hosts();
     if left > WITHIN {
         return None;
     }
@@ -42,6 +43,14 @@ fn judge(facts: &Facts) -> Option<Finding> {
         ))
         .why("a steady growth is a leak, or a pool that is being filled: nothing gives back what was opened")
         .change(room(limit))
+        .change(
+            Change::new(format!(
+                "and who opens them without end, which `goneaway status` tells under Sessions, gets a pool that ends: {} share \
+                 what 70 % of the limit leave",
+                count(hosts, "host", "hosts")
+            ))
+            .pool(size((limit * 0.7 / hosts).max(1.0) as u64)),
+        )
         .verify("mysql_global_status_threads_connected no longer grows"),
     )
 }

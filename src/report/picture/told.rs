@@ -88,7 +88,11 @@ impl Picture {
         let parts: Vec<String> = [Severity::Critical, Severity::Warning, Severity::Info]
             .into_iter()
             .filter(|severity| of(*severity) > 0)
-            .map(|severity| format!("{} {}", of(severity), severity.label()))
+            .map(|severity| (of(severity), severity))
+            .map(|(count, severity)| {
+                let s = if severity == Severity::Warning && count > 1 { "s" } else { "" };
+                format!("{count} {}{s}", severity.label())
+            })
             .collect();
         if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
     }

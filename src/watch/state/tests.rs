@@ -76,6 +76,41 @@ fn a_server_that_is_stopped_and_started() {
 }
 
 #[test]
+fn what_got_no_answer_was_of_no_use_from_when_it_asked() {
+    let frozen = |good_at: Option<f64>| {
+        let mut story = Story::of_a_good_day();
+        let at = |second: f64| story.zero + seconds(second);
+        let (asked, lost, connecting, failed, back) = (at(20.0), at(25.0), at(23.0), at(33.0), at(40.0));
+        if let Some(good_at) = good_at {
+            story.machine.on(ProbeOk, at(good_at));
+        }
+        story.machine.on_since(KeptLost, asked, lost);
+        story.machine.on_since(ProbeFailed, connecting, failed);
+        let ended = story.machine.on(ProbeOk, back);
+        (story.machine.downtime(back), ended.outage_ended, ended.recovered)
+    };
+    // From the first question; the recovery is from when the loss was seen.
+    assert_eq!(frozen(None), (seconds(20.0), Some(seconds(20.0)), Some(seconds(15.0))));
+    // Something got in while that one waited.
+    assert_eq!(frozen(Some(22.0)), (seconds(18.0), Some(seconds(18.0)), Some(seconds(15.0))));
+
+    // Nothing is kept: from the first login that failed.
+    let mut story = Story::new();
+    story.then(5.0, ProbeOk, State::Connected);
+    let (began, failed) = (story.zero + seconds(20.0), story.zero + seconds(30.0));
+    story.machine.on_since(ProbeFailed, began, failed);
+    assert_eq!(story.outage_start(), Some(20.0));
+
+    // The question was asked before we slept.
+    let mut story = Story::of_a_good_day();
+    story.then(3630.0, Stalled(seconds(3600.0)), State::Connected);
+    let (asked, lost) = (story.zero + seconds(25.0), story.zero + seconds(3631.0));
+    story.machine.on_since(KeptLost, asked, lost);
+    story.machine.on_since(AttemptFailed, lost, lost);
+    assert_eq!((story.outage_start(), story.machine.downtime(lost)), (Some(3630.0), seconds(1.0)));
+}
+
+#[test]
 fn a_single_loss_that_is_replaced_at_once_is_a_recovery_and_no_outage() {
     let mut story = Story::of_a_good_day();
     story.then(20.0, KeptLost, State::Degraded);
@@ -254,7 +289,8 @@ fn whatever_comes_there_is_one_state_and_downtime_only_grows() {
             let stalled = random.u8(..10) == 0;
             let event = if stalled { Stalled(step) } else { events[random.usize(..events.len())] };
             let was = machine.state();
-            let outcome = machine.on(event, now);
+            let since = now.checked_sub(seconds(random.f64() * 9.0)).unwrap_or(now);
+            let outcome = machine.on_since(event, since, now);
             assert_eq!(outcome.changed, (was != machine.state()).then_some((was, machine.state())));
             entered[machine.state() as usize] += 1;
             let downtime = machine.downtime(now);
