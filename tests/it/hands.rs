@@ -1,4 +1,4 @@
-//! `check` and `monitor` on servers as they are met: outputs and exit codes, times masked.
+//! `check`, `monitor`, `recover` and `gate` on servers as they are met: outputs and exit codes, times masked.
 //!
 //! The goldens stand in `tests/golden/hands`; `UPDATE=1` rewrites them. Read the difference before you commit it.
 
@@ -37,6 +37,8 @@ fn masked(text: &str, ports: &[u16]) -> String {
                 || after == " s"
                 || after.starts_with(" s\"")
                 || after.starts_with(" days")
+                || [" times", " good probe", " of 40 connections are free"].iter().any(|counted| after.starts_with(counted))
+                    && !rest[..at].ends_with(" of ")
                 || number.matches(':').count() == 2;
             let is_field = [
                 "duration_seconds\":",
@@ -47,6 +49,9 @@ fn masked(text: &str, ports: &[u16]) -> String {
                 "\"query\":",
                 "\"dns\":",
                 "seconds\":",
+                "\"count\":",
+                "\"used\":",
+                "\"good\":",
             ]
             .iter()
             .any(|field| rest[..at].trim_end().ends_with(field));
@@ -69,6 +74,7 @@ fn masked(text: &str, ports: &[u16]) -> String {
 
 /// A bar depends on the times.
 fn bars_masked(line: &str) -> String {
+    let line = &line.replace("good probe in a row", "good probes in a row");
     if line.starts_with("after ") {
         return "after TIME:".to_owned();
     }
@@ -131,6 +137,19 @@ fn held_against(name: &str, configuration: &str, ports: &[u16], code: i32, probe
     let last = lines.last().expect("a summary");
     assert_eq!(last["kind"], "summary", "{name}: {said}");
     assert!(last["targets"][0]["probes"].as_u64() >= Some(1), "{name}: {said}");
+    for words in [&["recover", "--for", "2s"][..], &["gate", "--for", "2s", "--good", "1"]] {
+        let json = [words, &["--output", "json"]].concat();
+        let (text, json) = std::thread::scope(|scope| {
+            let json = scope.spawn(|| run(configuration, &json));
+            (run(configuration, words), json.join().expect("it does not panic"))
+        });
+        for (output, format) in [(text, "txt"), (json, "json")] {
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            let warned = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(code), "{name}: {words:?}: {said}{warned}");
+            is_golden(&format!("{}-{name}.{format}", words[0]), &masked(&said, ports));
+        }
+    }
 }
 
 /// The lines of several targets come in any order.
@@ -144,7 +163,7 @@ fn settled(text: &str) -> String {
 
 #[tokio::test]
 async fn a_healthy_server_a_wrong_password_a_full_one_and_a_frozen_one() {
-    let Some(server) = Server::private(Kind::MariadbStable, &["max_connections=10"]).await else { return };
+    let Some(server) = Server::private(Kind::MariadbStable, &["max_connections=40"]).await else { return };
     let healthy = watching(&server, "");
     let quick = watching(&server, "    timeout: 1s\n");
     held_against("healthy", &healthy, &[server.port], 0, 2);
@@ -164,13 +183,13 @@ async fn a_healthy_server_a_wrong_password_a_full_one_and_a_frozen_one() {
     server.freeze().await;
     held_against("frozen", &quick, &[server.port], 2, 3);
     server.thaw();
-    // Two checks, and of each monitor one connection, whatever number of probes it told.
+    // Two of each command, and of each one connection, whatever number of probes it told.
     let end = Instant::now() + Duration::from_secs(20);
-    while server.status("Aborted_connects").await < aborted + 4 {
+    while server.status("Aborted_connects").await < aborted + 8 {
         assert!(Instant::now() < end, "{} given up", server.status("Aborted_connects").await - aborted);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(server.status("Aborted_connects").await, aborted + 4);
+    assert_eq!(server.status("Aborted_connects").await, aborted + 8);
 }
 
 #[test]
@@ -180,7 +199,7 @@ fn a_server_that_is_down_one_out_of_reach_and_a_broken_configuration() {
     held_against("unreachable", &unreachable, &[address.port()], 2, 2);
     held_against("down", "targets:\n  t: {address: \"127.0.0.1:9\"}\n", &[], 2, 2);
     let broken = "targets:\n  t: {address: \"127.0.0.1:9\", evrey: 1s, every: 15}\n";
-    for command in [&["check"][..], &["monitor", "1"]] {
+    for command in [&["check"][..], &["monitor", "1"], &["recover"], &["gate"]] {
         let output = run(broken, command);
         assert_eq!((output.status.code(), output.stdout.len()), (Some(3), 0));
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -191,6 +210,8 @@ fn a_server_that_is_down_one_out_of_reach_and_a_broken_configuration() {
         (&["monitor", "1x"], "`1x` is no interval"),
         (&["monitor", "5", "nobody"], "there is no target `nobody`"),
         (&["check", "--watch=0"], "too short"),
+        (&["gate", "--for", "0s"], "`--for 0s` is too short for 3 good probes"),
+        (&["recover", "--for", "1"], "time unit needed"),
     ] {
         let output = run("targets:\n  t: {address: \"127.0.0.1:9\"}\n", words);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -147,14 +147,15 @@ impl Standing {
     }
 
     fn told(&self, name: &str) -> String {
+        let s = if self.good == 1 { "" } else { "s" };
         match (&self.why, self.used, self.limit) {
             (Some(why), ..) => format!("{name}: not ready: {why}\n"),
             (None, Some(used), Some(limit)) => format!(
-                "{name}: ready: {} good probes in a row, {} of {limit} connections are free\n",
+                "{name}: ready: {} good probe{s} in a row, {} of {limit} connections are free\n",
                 self.good,
                 limit.saturating_sub(used)
             ),
-            (None, ..) => format!("{name}: ready: {} good probes in a row\n", self.good),
+            (None, ..) => format!("{name}: ready: {} good probe{s} in a row\n", self.good),
         }
     }
 }
@@ -164,8 +165,9 @@ pub(super) async fn wait(loaded: &Loaded, wait: &Wait) -> Result<Exit, Exit> {
     let targets = chosen(loaded, &wait.targets)?;
     let least = EVERY * wait.good;
     if wait.within < least {
+        let s = if wait.good == 1 { "" } else { "s" };
         return Err(complain(&format!(
-            "error: `--for {}` is too short for {} good probes, one a second\n  hint: write `--for {}` or more, or a \
+            "error: `--for {}` is too short for {} good probe{s}, one a second\n  hint: write `--for {}` or more, or a \
              smaller `--good`; `goneaway check` looks once",
             humantime::format_duration(wait.within),
             wait.good,
