@@ -37,7 +37,9 @@ fn masked(text: &str, ports: &[u16]) -> String {
                 || after == " s"
                 || after.starts_with(" s\"")
                 || after.starts_with(" days")
-                || [" times", " good probe", " of 40 connections are free"].iter().any(|counted| after.starts_with(counted))
+                || [" times", " good probe", " of 40 connections are free"]
+                    .iter()
+                    .any(|counted| after.starts_with(counted))
                     && !rest[..at].ends_with(" of ")
                 || number.matches(':').count() == 2;
             let is_field = [
@@ -137,13 +139,9 @@ fn held_against(name: &str, configuration: &str, ports: &[u16], code: i32, probe
     let last = lines.last().expect("a summary");
     assert_eq!(last["kind"], "summary", "{name}: {said}");
     assert!(last["targets"][0]["probes"].as_u64() >= Some(1), "{name}: {said}");
-    for words in [&["recover", "--for", "2s"][..], &["gate", "--for", "2s", "--good", "1"]] {
-        let json = [words, &["--output", "json"]].concat();
-        let (text, json) = std::thread::scope(|scope| {
-            let json = scope.spawn(|| run(configuration, &json));
-            (run(configuration, words), json.join().expect("it does not panic"))
-        });
-        for (output, format) in [(text, "txt"), (json, "json")] {
+    for words in [&["recover", "--for", "1500ms"][..], &["gate", "--for", "1500ms", "--good", "1", "--headroom", "1"]] {
+        for (format, more) in [("txt", &[][..]), ("json", &["--output", "json"])] {
+            let output = run(configuration, &[words, more].concat());
             let said = String::from_utf8_lossy(&output.stdout).into_owned();
             let warned = String::from_utf8_lossy(&output.stderr).into_owned();
             assert_eq!(output.status.code(), Some(code), "{name}: {words:?}: {said}{warned}");
