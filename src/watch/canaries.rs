@@ -12,10 +12,11 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use self::canary::{Order, Told, Way, live};
 use super::desk::Ended;
+use super::errand::until;
 use super::evidence::Session;
 use super::ladder::bounds::{Bounds, Owner};
 use super::ladder::canary::{CanaryId, Role};
@@ -230,12 +231,5 @@ impl Canaries {
             }
             Told::Left { thread_id } => self.left_behind(thread_id),
         }
-    }
-}
-
-async fn until(due: Option<Instant>) {
-    match due {
-        Some(due) => sleep_until(due).await,
-        None => std::future::pending().await,
     }
 }

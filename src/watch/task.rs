@@ -14,15 +14,14 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use tracing::{info, warn};
 
 use super::backoff::Trigger;
@@ -32,16 +31,18 @@ use super::collection::{self, Collection};
 use super::desk::{Judged, Note, Scene};
 use super::doorkeeper::{Doorkeeper, MainDoor};
 use super::entry::Entry;
+use super::errand::{Errand, GRACE, until};
 use super::events::What;
 use super::evidence::{self, Answer};
 use super::exercise;
 use super::families::{Job, Run, unix_now};
 use super::idle::Idle;
+use super::lanes::Lanes;
 use super::loss::{self, Booked, Cause, Fresh, Rest, Source};
 use super::outage::Outage;
 use super::pools::{self, News};
-use super::probe::{self, Ended, Found, Known, Probed};
-use super::queries::{self, Asked, LONG, Lane, Queries};
+use super::probe::{self, Ended, Probed};
+use super::queries::Asked;
 use super::recovery::Change;
 use super::rounds::{Rounds, SHOWN_FOR_INTERVALS};
 use super::seat::Seat;
@@ -49,6 +50,7 @@ use super::shelf::Taken;
 use super::snapshot::{ProbeResult, Snapshot};
 use super::told;
 use super::walks::Walks;
+use super::way::Way;
 use crate::collect::Collector;
 use crate::mysql::budget::Purpose;
 use crate::mysql::failure::{Failure, Phase, Reason};
@@ -56,9 +58,6 @@ use crate::mysql::handshake::Facts;
 use crate::mysql::path::Path;
 use crate::mysql::pool::{Lost, closed};
 use crate::mysql::signal::Signal;
-
-/// How long a job that is under way may take to end when the daemon stops.
-const GRACE: Duration = Duration::from_secs(4);
 
 /// How long a greeting is awaited while a session of ours gets answers. Each wait that is given up is an aborted
 /// connection at the server, so not every interval.
@@ -76,8 +75,6 @@ const FOLLOWED: Duration = Duration::from_secs(120);
 /// Between two times that pooled connections are dropped because somebody asks.
 const AGAIN: Duration = Duration::from_secs(1);
 
-type InFlight<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
-
 /// Watches one target until shutdown.
 pub(super) async fn run(seat: Seat) {
     let mut task = Task::new(seat);
@@ -93,26 +90,22 @@ struct Task {
     ticks: Ticks,
     seconds: Interval,
     first_probe: bool,
-    probing: InFlight<Probed>,
+    probing: Errand<Probed>,
     wanted_by: WantedBy,
-    waiting: InFlight<Ended>,
+    waiting: Errand<Ended>,
     waiting_since: Instant,
-    collecting: InFlight<Collection>,
+    collecting: Errand<Collection>,
     rounds: Rounds,
     /// What is asked after a round.
-    behind: InFlight<Collection>,
+    behind: Errand<Collection>,
     /// A collector that may take long.
-    walking: InFlight<Collection>,
+    walking: Errand<Collection>,
     walks: Walks,
-    querying: InFlight<Asked>,
-    querying_since: Instant,
-    /// One that has once taken long.
-    querying_slowly: InFlight<Asked>,
-    queries: Queries,
-    exercising: InFlight<()>,
-    asking: InFlight<Answer>,
+    querying: Lanes,
+    exercising: Errand<()>,
+    asking: Errand<Answer>,
     /// Logins that others have given up.
-    unfinished: FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    unfinished: FuturesUnordered<BoxFuture<'static, ()>>,
     books: Taken,
     idle: Idle,
     /// Stalls up to here have been taken in.
@@ -124,10 +117,7 @@ struct Task {
     refused: BTreeSet<Arc<str>>,
     /// How the latest fresh login failed, while none got in since.
     failure: Option<Failure>,
-    addresses: Option<BTreeSet<IpAddr>>,
-    path: Known,
-    /// The path that was told last.
-    path_told: Option<Path>,
+    way: Way,
     outage: Outage,
     doors: Doorkeeper,
     /// There is something new to publish.
@@ -151,7 +141,8 @@ impl Task {
         let first_within = Duration::from_millis(50 + 5 * seat.place.of as u64).min(seat.target.every);
         let mut seconds = interval(Duration::from_secs(1));
         seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let exercising = exercise::exercise(seat.pools.clone(), seat.shutdown.clone());
+        let mut exercising = Errand::default();
+        exercising.begin(exercise::exercise(seat.pools.clone(), seat.shutdown.clone()));
         let books = seat.shelf.take();
         Task {
             snapshot: (*seat.slot.snapshot()).clone(),
@@ -160,21 +151,18 @@ impl Task {
             ticks: Ticks::new(now + first_within.mul_f64(fastrand::f64()), seat.target.every),
             seconds,
             first_probe: true,
-            probing: None,
+            probing: Errand::default(),
             wanted_by: WantedBy::default(),
-            waiting: None,
+            waiting: Errand::default(),
             waiting_since: now,
-            collecting: None,
+            collecting: Errand::default(),
             rounds: Rounds::new(seat.target.every, seat.target.follows, seat.place),
-            behind: None,
-            walking: None,
+            behind: Errand::default(),
+            walking: Errand::default(),
             walks: Walks::new(seat.target.slow(), now),
-            querying: None,
-            querying_since: now,
-            querying_slowly: None,
-            queries: Queries::new(&seat.target, now),
-            exercising: Some(Box::pin(exercising)),
-            asking: None,
+            querying: Lanes::new(&seat.target, now),
+            exercising,
+            asking: Errand::default(),
             unfinished: FuturesUnordered::new(),
             books,
             idle: seat.idle(),
@@ -183,9 +171,7 @@ impl Task {
             followed: None,
             refused: BTreeSet::new(),
             failure: None,
-            addresses: None,
-            path: Known::NotAsked,
-            path_told: None,
+            way: Way::default(),
             outage: Outage::default(),
             doors: Doorkeeper::new(&seat),
             news: true,
@@ -204,30 +190,24 @@ impl Task {
             }
             let publish_due = publish_due.filter(|_| self.news);
             let probe_due = self.ticks.next();
-            let collect_due = if self.collecting.is_some() { None } else { self.rounds.due() };
-            let walk_due = if self.walking.is_some() { None } else { self.walks.due() };
-            let slow_query_due = if self.querying_slowly.is_some() { None } else { self.queries.due(Lane::Slow) };
-            let query_due = match self.querying.is_some() {
-                false => self.queries.due(Lane::Quick),
-                // One that turns out to be slow makes way for the others.
-                true => self.querying_slowly.is_none().then(|| self.querying_since + LONG),
-            };
-            let is_trying = self.probing.is_some() || self.waiting.is_some();
+            let collect_due = if self.collecting.is_under_way() { None } else { self.rounds.due() };
+            let walk_due = if self.walking.is_under_way() { None } else { self.walks.due() };
+            let query_due = self.querying.due();
+            let is_trying = self.probing.is_under_way() || self.waiting.is_under_way();
             let attempt_due = if is_trying { None } else { self.books.recovery.attempt_due() };
-            let ask_due = if self.asking.is_some() { None } else { self.books.desk.due() };
+            let ask_due = if self.asking.is_under_way() { None } else { self.books.desk.due() };
             let change_due = self.books.recovery.next_change();
             tokio::select! {
                 // A sender that is gone means the same: nobody is left to watch for.
                 _ = shutdown.wait_for(|stop| *stop) => return,
-                probed = ended(&mut self.probing) => self.probe_ended(probed),
-                waited = ended(&mut self.waiting) => self.wait_ended(waited),
-                collection = ended(&mut self.collecting) => self.collection_ended(collection),
-                behind = ended(&mut self.behind) => self.brought(behind),
-                walked = ended(&mut self.walking) => self.brought(walked),
-                asked = ended(&mut self.querying) => self.queried(asked),
-                asked = ended(&mut self.querying_slowly) => self.queried(asked),
-                () = ended(&mut self.exercising) => {}
-                answer = ended(&mut self.asking) => self.answered(answer),
+                probed = self.probing.ended() => self.probe_ended(probed),
+                waited = self.waiting.ended() => self.wait_ended(waited),
+                collection = self.collecting.ended() => self.collection_ended(collection),
+                behind = self.behind.ended() => self.brought(behind),
+                walked = self.walking.ended() => self.brought(walked),
+                asked = self.querying.ended() => self.queried(asked),
+                () = self.exercising.ended() => {}
+                answer = self.asking.ended() => self.answered(answer),
                 Some(()) = self.unfinished.next() => {}
                 happened = self.idle.next() => self.happened(happened),
                 news = inbox.take() => news.into_iter().for_each(|news| self.heard(news)),
@@ -235,8 +215,10 @@ impl Task {
                 () = until(attempt_due) => self.attempt_due(),
                 () = until(collect_due) => self.collect_due(collect_due),
                 () = until(walk_due) => self.walk_due(),
-                () = until(query_due) => self.query_due(Lane::Quick),
-                () = until(slow_query_due) => self.query_due(Lane::Slow),
+                () = until(query_due) => {
+                    self.news = true;
+                    self.querying.go_on(Instant::now(), &self.seat, &mut self.snapshot);
+                }
                 () = until(ask_due) => self.ask_due(),
                 // The next turn of the loop does it.
                 () = until(publish_due) => {}
@@ -267,16 +249,16 @@ impl Task {
             self.ticks.scatter(now, fastrand::f64());
         }
         self.news = true;
-        if self.waiting.is_some() {
+        if self.waiting.is_under_way() {
             // Still no greeting: this probe fails as the one that waits did.
             self.seat.instruments.last_attempt.set(unix_now());
             self.outage.tell(&self.seat.target.name);
             self.fails(probe::no_greeting(self.waiting_since.elapsed()), Vec::new(), true);
-        } else if self.probing.is_some() && !self.wanted_by.schedule {
+        } else if self.probing.is_under_way() && !self.wanted_by.schedule {
             // The attempt that is under way is as good as another.
             self.wanted_by.schedule = true;
             self.seat.instruments.last_attempt.set(unix_now());
-        } else if self.probing.is_some() {
+        } else if self.probing.is_under_way() {
             self.seat.instruments.probe_skipped();
         } else if self.books.recovery.let_through(now) {
             self.try_login(WantedBy { schedule: true, attempt: None });
@@ -312,9 +294,9 @@ impl Task {
             self.seat.instruments.last_attempt.set(unix_now());
         }
         let target = self.seat.target.clone();
-        let path = self.path;
+        let path = self.way.known();
         self.wanted_by = wanted_by;
-        self.probing = Some(Box::pin(async move { probe::probe(&target, place, path).await }));
+        self.probing.begin(async move { probe::probe(&target, place, path).await });
     }
 
     fn probe_ended(&mut self, probed: Probed) {
@@ -330,7 +312,7 @@ impl Task {
                 self.waiting_since = Instant::now() - silent.waited();
                 let target = self.seat.target.clone();
                 let failure = probe::no_greeting(silent.waited());
-                self.waiting = Some(Box::pin(async move { silent.wait(&target).await }));
+                self.waiting.begin(async move { silent.wait(&target).await });
                 self.outage.not_greeted(&failure);
                 self.not_in(&failure, self.waiting_since);
                 self.fails(failure, Vec::new(), self.wanted_by.schedule);
@@ -368,10 +350,10 @@ impl Task {
             self.seat.instruments.phase_last.with_label_values(&[phase.label()]).set(took.as_secs_f64());
         }
         if let Some(addresses) = ended.addresses {
-            self.addresses_seen(addresses);
+            self.way.resolved(addresses, &self.seat);
         }
         if let Some(found) = ended.path {
-            self.path_found(found);
+            self.way.found(found, &self.seat);
         }
         match ended.outcome {
             Ok(facts) => self.succeeds(facts, phases, fresh),
@@ -391,11 +373,11 @@ impl Task {
         } else {
             instruments.got_in();
         }
-        instruments.negotiated(&facts, self.path);
+        instruments.negotiated(&facts, self.way.known());
         self.answers(now);
         if self.outage.ended(&self.seat.target.name, self.snapshot.consecutive_failures) {
-            // What lies between may have changed meanwhile; asked again at the next probe. So may the server.
-            self.path = Known::NotAsked;
+            // What lies between may have changed meanwhile. So may the server.
+            self.way.forget();
             self.seat.found.forget();
         }
         let tls = facts.tls.as_ref();
@@ -455,7 +437,7 @@ impl Task {
             self.seat.instruments.probe_failed(&failure);
             self.snapshot.consecutive_failures += 1;
         }
-        if self.waiting.is_none() {
+        if !self.waiting.is_under_way() {
             self.outage.failed(&self.seat.target.name, &failure);
         }
         Arc::make_mut(&mut self.snapshot.hour).failed(SystemTime::now());
@@ -465,30 +447,6 @@ impl Task {
                 Some(_) => self.rounds.make_up(),
                 None => self.nobody_to_ask(),
             }
-        }
-    }
-
-    fn addresses_seen(&mut self, addresses: BTreeSet<IpAddr>) {
-        let v4 = addresses.iter().filter(|address| address.is_ipv4()).count();
-        for (family, count) in [("ipv4", v4), ("ipv6", addresses.len() - v4)] {
-            self.seat.instruments.dns_addresses.with_label_values(&[family]).set(count as f64);
-        }
-        let before = self.addresses.replace(addresses.clone());
-        if let Some(before) = before.filter(|before| *before != addresses) {
-            self.seat.instruments.dns_changes.inc();
-            let shown = |addresses: BTreeSet<IpAddr>| addresses.iter().map(IpAddr::to_string).collect();
-            self.seat.tell(What::Addresses { before: shown(before), after: shown(addresses) });
-        }
-    }
-
-    fn path_found(&mut self, found: Found) {
-        self.path = found.path;
-        if let Known::Is(path) = found.path
-            && self.path_told.replace(path) != Some(path)
-        {
-            let seen_as =
-                found.seen_as.map(|seen| seen.rsplit_once(':').map_or(seen.clone(), |(host, _)| host.to_owned()));
-            self.seat.tell(What::Path { path: path.label(), seen_as });
         }
     }
 
@@ -510,7 +468,7 @@ impl Task {
         if let Some(entry) = self.entry() {
             return self.collect_by(entry);
         }
-        if !can_be_had && self.probing.is_some() {
+        if !can_be_had && self.probing.is_under_way() {
             // A connection is opened only where a probe has just got in, and one is finding out: its success collects.
             return self.rounds.owe();
         }
@@ -520,7 +478,7 @@ impl Task {
         let quick = self.quick(now);
         let Seat { target, found, .. } = &self.seat;
         let collecting = collection::collect(target.clone(), quick, false, pool, found.clone());
-        self.collecting = Some(Box::pin(collecting));
+        self.collecting.begin(collecting);
     }
 
     /// The collectors of a round that begins now.
@@ -532,13 +490,13 @@ impl Task {
     /// The second door, while nobody gets in by the main one since all connections are in use.
     fn entry(&mut self) -> Option<Entry> {
         let failure = self.failure.as_ref();
-        let main = MainDoor { failure, path: self.path_told, identity: self.books.desk.history().identity() };
+        let main = MainDoor { failure, path: self.way.told(), identity: self.books.desk.history().identity() };
         self.doors.entry(main, Instant::now())
     }
 
     fn collect_by(&mut self, entry: Entry) {
         let quick = self.quick(Instant::now());
-        self.collecting = Some(Box::pin(entry.collect(quick)));
+        self.collecting.begin(entry.collect(quick));
     }
 
     fn walk_due(&mut self) {
@@ -549,29 +507,7 @@ impl Task {
         }
         let Seat { target, found, pools, .. } = &self.seat;
         let walking = collection::collect(target.clone(), vec![collector], true, pools.first().clone(), found.clone());
-        self.walking = Some(Box::pin(walking));
-    }
-
-    fn query_due(&mut self, lane: Lane) {
-        let now = Instant::now();
-        if lane == Lane::Quick && self.querying.is_some() {
-            self.querying_slowly = self.querying.take();
-            return;
-        }
-        let Some(facts) = self.seat.pools.gate().facts() else {
-            self.news = true;
-            return self.queries.put_off(now, &self.seat.instruments, &mut self.snapshot);
-        };
-        let Some(query) = self.queries.take(lane, now) else { return };
-        let Seat { target, budget, pools, .. } = &self.seat;
-        let asking = queries::ask(target.clone(), facts, budget.clone(), pools.gate().clone(), query);
-        match lane {
-            Lane::Quick => {
-                self.querying = Some(Box::pin(asking));
-                self.querying_since = now;
-            }
-            Lane::Slow => self.querying_slowly = Some(Box::pin(asking)),
-        }
+        self.walking.begin(walking);
     }
 
     fn queried(&mut self, mut asked: Asked) {
@@ -579,8 +515,7 @@ impl Task {
         if let Some(login) = asked.unfinished.take() {
             self.unfinished.push(Box::pin(login.finish()));
         }
-        let Seat { target, slot, instruments, .. } = &self.seat;
-        if let Some(at) = self.queries.take_in(asked, target, slot, instruments, &mut self.snapshot) {
+        if let Some(at) = self.querying.take_in(asked, &self.seat, &mut self.snapshot) {
             self.answers(at);
         }
     }
@@ -602,7 +537,7 @@ impl Task {
 
     fn collection_ended(&mut self, mut collection: Collection) {
         self.shows_at_once();
-        let main = MainDoor { failure: self.failure.as_ref(), path: self.path_told, identity: None };
+        let main = MainDoor { failure: self.failure.as_ref(), path: self.way.told(), identity: None };
         self.doors.collected(&mut collection, main, Instant::now());
         let Seat { target, slot, instruments, pools, .. } = &self.seat;
         let (seen, used) = (collection.seen, collection.headroom.connections());
@@ -635,16 +570,15 @@ impl Task {
     /// before are still at it, they are left alone.
     fn go_on_behind(&mut self) {
         let behind = self.seat.target.behind();
-        if self.behind.is_some() || behind.is_empty() {
+        if self.behind.is_under_way() || behind.is_empty() {
             return;
         }
-        self.behind = Some(match self.entry() {
-            Some(entry) => Box::pin(entry.collect(behind)),
-            None => {
-                let Seat { target, found, pools, .. } = &self.seat;
-                Box::pin(collection::collect(target.clone(), behind, false, pools.first().clone(), found.clone()))
-            }
-        });
+        if let Some(entry) = self.entry() {
+            return self.behind.begin(entry.collect(behind));
+        }
+        let Seat { target, found, pools, .. } = &self.seat;
+        let collecting = collection::collect(target.clone(), behind, false, pools.first().clone(), found.clone());
+        self.behind.begin(collecting);
     }
 
     /// Some connection has answered at that time.
@@ -653,10 +587,10 @@ impl Task {
     }
 
     fn awake(&mut self, at: Instant) {
-        if self.waiting.is_some() && at > self.waiting_since + SILENT_BESIDE_AN_ANSWER {
+        if self.waiting.is_under_way() && at > self.waiting_since + SILENT_BESIDE_AN_ANSWER {
             // The server is awake, so this one connection is what is stuck: what lies between lost it, or it waits
             // for nothing. The next probe tries anew.
-            self.waiting = None;
+            self.waiting.give_up();
             self.books.recovery.plan(Instant::now());
         }
     }
@@ -744,7 +678,7 @@ impl Task {
 
     fn ask_due(&mut self) {
         let now = Instant::now();
-        let facts = self.seat.pools.gate().facts().filter(|_| self.waiting.is_none());
+        let facts = self.seat.pools.gate().facts().filter(|_| !self.waiting.is_under_way());
         let place = facts.as_ref().and_then(|_| self.seat.budget.take(Purpose::Evidence));
         let (Some(facts), Some(place)) = (facts, place) else {
             let scene = self.scene();
@@ -753,7 +687,7 @@ impl Task {
         };
         let question = self.books.desk.question();
         let target = self.seat.target.clone();
-        self.asking = Some(Box::pin(async move { evidence::ask(&target, &facts, question, place).await }));
+        self.asking.begin(async move { evidence::ask(&target, &facts, question, place).await });
     }
 
     fn answered(&mut self, answer: Answer) {
@@ -797,8 +731,7 @@ impl Task {
     /// What is known of the target when a loss is judged.
     fn scene(&self) -> Scene {
         Scene {
-            // After an outage it is asked for anew; until then it is what it was.
-            path: match self.path_told {
+            path: match self.way.told() {
                 Some(Path::Direct) => loss::Path::Direct,
                 Some(Path::Proxied) => loss::Path::Proxied,
                 None => loss::Path::Unknown,
@@ -937,7 +870,7 @@ impl Task {
         self.snapshot.state = Some(self.books.recovery.state());
         let began = self.books.recovery.outage_start();
         self.snapshot.out_since = began.map(|began| SystemTime::now() - now.saturating_duration_since(began));
-        self.snapshot.path = self.path_told;
+        self.snapshot.path = self.way.told();
         self.snapshot.door = Some(self.doors.in_use());
         let block = self.seat.instruments.block(self.seat.target.label.as_deref());
         self.seat.slot.publish(block, self.snapshot.clone());
@@ -947,51 +880,20 @@ impl Task {
     async fn end(&mut self) {
         let deadline = Instant::now() + GRACE;
         // A greeting that did not come until now is given up: the wait has no end that could be awaited.
-        self.waiting = None;
-        // What has not ended by then is cut off; the server is not answering.
-        let (probing, collecting) = (self.probing.take(), self.collecting.take());
-        let (exercising, asking) = (self.exercising.take(), self.asking.take());
-        let (walking, behind) = (self.walking.take(), self.behind.take());
-        let (querying, querying_slowly) = (self.querying.take(), self.querying_slowly.take());
+        self.waiting.give_up();
         tokio::join!(
-            finish(probing),
-            finish(collecting),
-            finish(exercising),
-            finish(asking),
-            finish(walking),
-            finish(behind),
-            finish(querying),
-            finish(querying_slowly)
+            self.probing.finish(),
+            self.collecting.finish(),
+            self.exercising.finish(),
+            self.asking.finish(),
+            self.walking.finish(),
+            self.behind.finish(),
+            self.querying.finish()
         );
         tokio::join!(self.idle.end(deadline), self.seat.pools.shutdown(deadline));
     }
 }
 
-async fn finish<T>(job: InFlight<T>) {
-    if let Some(under_way) = job {
-        let _ = timeout(GRACE, under_way).await;
-    }
-}
-
 fn result(failure: Option<Failure>, phases: Vec<(Phase, Duration)>, tls_version: Option<String>) -> ProbeResult {
     ProbeResult { at: SystemTime::now(), failure, phases, tls_version }
-}
-
-/// The end of a job that may not be under way.
-async fn ended<T>(job: &mut InFlight<T>) -> T {
-    match job {
-        Some(under_way) => {
-            let value = under_way.await;
-            *job = None;
-            value
-        }
-        None => std::future::pending().await,
-    }
-}
-
-async fn until(due: Option<Instant>) {
-    match due {
-        Some(due) => sleep_until(due).await,
-        None => std::future::pending().await,
-    }
 }
