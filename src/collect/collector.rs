@@ -63,12 +63,44 @@ pub struct Known<'a> {
 }
 
 impl Known<'_> {
-    /// Why a table has nothing to say, if so: the server does not have it, or none of these switches is on.
+    /// Why a table has nothing to say, if so: the server does not have it, hides it from this account, or none of these
+    /// switches is on.
     pub(super) fn lacks(&self, table: &str, switches: &[&str]) -> Option<Why> {
-        if !self.facts.has_table(table) {
+        let is_there = self.facts.has_table(table);
+        if !is_there && !is_in_every(table, self.server) {
             return Some(Why::Version);
         }
-        (!switches.iter().any(|switch| self.facts.is_on(switch))).then_some(Why::Off)
+        if !switches.iter().any(|switch| self.facts.is_on(switch)) {
+            return Some(Why::Off);
+        }
+        (!is_there).then_some(Why::Grant)
+    }
+}
+
+/// Whether every server like this one has a table of the performance schema. Without the right to read that it looks as if
+/// there were none.
+fn is_in_every(table: &str, server: &Server) -> bool {
+    match table.strip_prefix("performance_schema.") {
+        Some(
+            "accounts"
+            | "events_statements_summary_by_digest"
+            | "events_waits_summary_global_by_event_name"
+            | "file_summary_by_event_name"
+            | "file_summary_by_instance"
+            | "session_connect_attrs"
+            | "table_io_waits_summary_by_index_usage"
+            | "table_io_waits_summary_by_table"
+            | "table_lock_waits_summary_by_table"
+            | "threads",
+        ) => server.mysql_since(5, 7, 0) || server.mariadb_since(10, 0, 0),
+        Some("host_cache" | "memory_summary_global_by_event_name" | "status_by_thread") => {
+            server.mysql_since(5, 7, 9) || server.mariadb_since(10, 5, 2)
+        }
+        Some(
+            "replication_applier_status_by_worker" | "replication_group_member_stats" | "replication_group_members",
+        ) => server.mysql_since(5, 7, 9),
+        Some("events_errors_summary_by_user_by_error") => server.mysql_since(8, 0, 0),
+        _ => false,
     }
 }
 
@@ -108,5 +140,35 @@ impl Why {
             Why::Off => "off",
             Why::AuthPlugin => "auth_plugin",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_every_such_server_has_is_hidden_and_not_missing() {
+        let lacks = |version: &str, table: &str, variables: &[(&str, &str)]| {
+            let pairs = |pairs: &[(&str, &str)]| {
+                Rows::of(&["name", "value"], pairs.iter().map(|(name, value)| vec![Some(*name), Some(*value)]))
+            };
+            let facts = Facts::read(&[pairs(&[("right", "PROCESS"), ("role", "")]), pairs(variables), pairs(&[])]);
+            let (server, tunables) = (Server::from_version(version), Tunables::default());
+            Known { server: &server, facts: &facts, tunables: &tunables }.lacks(table, &["performance_schema"])
+        };
+        let (on, off) = ([("performance_schema", "ON")], [("performance_schema", "OFF")]);
+        let (hosts, errors, other) = (
+            "performance_schema.host_cache",
+            "performance_schema.events_errors_summary_by_user_by_error",
+            "information_schema.client_statistics",
+        );
+        assert_eq!(lacks("9.7.4", hosts, &on), Some(Why::Grant));
+        assert_eq!(lacks("9.7.4", hosts, &off), Some(Why::Off));
+        assert_eq!(lacks("9.7.4", errors, &on), Some(Why::Grant));
+        assert_eq!(lacks("5.7.44", errors, &on), Some(Why::Version));
+        assert_eq!(lacks("10.11.6-MariaDB", errors, &on), Some(Why::Version));
+        assert_eq!(lacks("10.11.6-MariaDB", hosts, &on), Some(Why::Grant));
+        assert_eq!(lacks("9.7.4", other, &on), Some(Why::Version));
     }
 }

@@ -43,6 +43,7 @@ mod findings;
 mod hands;
 mod page;
 mod readme;
+mod container;
 mod control;
 mod reload;
 mod gate;

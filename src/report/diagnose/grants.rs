@@ -15,16 +15,12 @@ pub(super) const RULE: Rule = Rule {
 fn judge(facts: &Facts) -> Option<Finding> {
     let server = facts.server()?;
     let features = facts.all("mysql_conn_feature_supported");
-    let lacks = |why: &'static str| features.iter().filter(move |feature| feature.label("why") == why);
     let named = |feature: &str| collect::named(feature.strip_prefix("collect.")?);
-    // Without the right a table of the schema looks as if this version did not have it.
-    let hidden = |collector: &&'static Collector| {
-        let (schema, is_on) = ("performance_schema.", facts.variable("performance_schema") == Some(1.0));
-        is_on && collector.needs.tables.iter().any(|table| table.starts_with(schema)) && is_in_every(collector, facts)
-    };
-    let mut lacking: Vec<&'static Collector> =
-        lacks("grant").filter_map(|feature| named(feature.label("feature"))).collect();
-    lacking.extend(lacks("version").filter_map(|feature| named(feature.label("feature"))).filter(hidden));
+    let lacking: Vec<&'static Collector> = features
+        .iter()
+        .filter(|feature| feature.label("why") == "grant")
+        .filter_map(|feature| named(feature.label("feature")))
+        .collect();
     if lacking.is_empty() {
         return None;
     }
@@ -55,16 +51,6 @@ fn judge(facts: &Facts) -> Option<Finding> {
     )
 }
 
-/// Whether every server of this flavor that is supported has what the collector reads.
-fn is_in_every(collector: &Collector, facts: &Facts) -> bool {
-    match collector.name {
-        "conn.accounts" => true,
-        "conn.host_cache" => !facts.is_mariadb() || facts.server().is_some_and(|server| server.mariadb_since(10, 5, 2)),
-        "conn.session_tls" | "conn.server_errors" => facts.server().is_some_and(|server| server.mysql_since(8, 0, 0)),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::trial::{mariadb, mysql, sql};
@@ -89,14 +75,6 @@ mod tests {
             ]
         );
         assert_eq!(finding.title, "2 collectors have not the rights that they need");
-    }
-
-    #[test]
-    fn a_table_that_is_hidden_for_want_of_a_right_is_told() {
-        let hidden = "mysql_conn_feature_supported{feature=collect.conn.host_cache,why=version} 0";
-        let on = "mysql_global_variables_performance_schema 1";
-        let finding = mysql(&[hidden, on]).judged(&RULE).expect("every MySQL 8 has it");
-        assert_eq!(sql(&finding), ["GRANT SELECT ON `performance_schema`.* TO 'goneaway'@'%';"]);
     }
 
     #[test]
