@@ -74,3 +74,4 @@ pub(crate) use origin::shown;
 pub(crate) use query::names::metric_flaw;
 pub(crate) use rules::{cannot_read, read_at_most};
 pub(crate) use settings::nearest;
+pub(crate) use value::spelled;

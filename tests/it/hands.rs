@@ -204,12 +204,18 @@ fn a_server_that_is_down_one_out_of_reach_and_a_broken_configuration() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(said.contains("has 2 mistakes") && said.contains("did you mean `every`"), "{said}");
     }
+    let without_folder = "control: /nowhere/g.sock\ntargets:\n  t: {address: \"127.0.0.1:9\"}\n";
+    let output = run(without_folder, &["config", "check"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains(":1:10: control: there is no folder /nowhere; make it before"), "{said}");
     for (words, says) in [
         (&["monitor", "0"][..], "`0` is too short"),
         (&["monitor", "1x"], "`1x` is no interval"),
         (&["monitor", "5", "nobody"], "there is no target `nobody`"),
         (&["check", "--watch=0"], "too short"),
         (&["gate", "--for", "0s"], "`--for 0s` is too short for 3 good probes"),
+        (&["gate", "--good", "1000"], "write `--for 16m40s` or more"),
         (&["recover", "--for", "1"], "time unit needed"),
     ] {
         let output = run("targets:\n  t: {address: \"127.0.0.1:9\"}\n", words);

@@ -12,7 +12,7 @@ use super::super::exit::{Exit, complain, progress, report};
 use super::super::moment::Moment;
 use super::super::output::Output;
 use super::super::targets::chosen;
-use crate::config::Loaded;
+use crate::config::{Loaded, spelled};
 use crate::watch::snapshot::Snapshot;
 
 /// Between two probes of a target.
@@ -169,9 +169,9 @@ pub(super) async fn wait(loaded: &Loaded, wait: &Wait) -> Result<Exit, Exit> {
         return Err(complain(&format!(
             "error: `--for {}` is too short for {} good probe{s}, one a second\n  hint: write `--for {}` or more, or a \
              smaller `--good`; `goneaway check` looks once",
-            humantime::format_duration(wait.within),
+            spelled(wait.within),
             wait.good,
-            humantime::format_duration(least)
+            spelled(least)
         )));
     }
     let began = Instant::now();
